@@ -1,0 +1,111 @@
+// n samples in one row-major buffer: the shape is [samples, ...sample].
+
+import { DataError, ShapeError } from "./errors.js";
+
+export interface NumericBatch {
+  /** Row-major values, length = product of `shape`. */
+  readonly data: Float32Array | Float64Array;
+  /** `[samples, ...sample]`, for example `[n, features]` or `[n, 32, 32, 3]` (height, width, channels). */
+  readonly shape: readonly number[];
+}
+
+export interface LabelledBatch {
+  readonly inputs: NumericBatch;
+  /** Class indices 0 .. classCount - 1, `[samples]`. */
+  readonly labels: Int32Array;
+  /** Positions of the samples in their data set, `[samples]`. */
+  readonly indices: Int32Array;
+}
+
+/** Number of values in one sample. */
+export function sampleSize(batch: NumericBatch): number {
+  return batch.shape.slice(1).reduce((product, length) => product * length, 1);
+}
+
+/** Number of samples. */
+export function sampleCount(batch: NumericBatch): number {
+  return batch.shape[0] ?? 0;
+}
+
+/** Samples `from` (inclusive) to `to` (exclusive) as a view on the same memory. */
+export function sliceBatch<B extends NumericBatch>(batch: B, from: number, to: number): NumericBatch {
+  const size = sampleSize(batch);
+  return { data: batch.data.subarray(from * size, to * size), shape: [to - from, ...batch.shape.slice(1)] };
+}
+
+/** The samples at `indices`, copied in that order. */
+export function gatherBatch(batch: NumericBatch, indices: ArrayLike<number>): NumericBatch {
+  const size = sampleSize(batch);
+  const data =
+    batch.data instanceof Float64Array
+      ? new Float64Array(indices.length * size)
+      : new Float32Array(indices.length * size);
+  for (let i = 0; i < indices.length; i++) {
+    const from = indices[i]! * size;
+    data.set(batch.data.subarray(from, from + size), i * size);
+  }
+  return { data, shape: [indices.length, ...batch.shape.slice(1)] };
+}
+
+/** Joins batches of equal sample shape, in order. Throws ShapeError when sample shapes differ or none is given. */
+export function concatBatches(batches: readonly NumericBatch[]): NumericBatch {
+  const first = batches[0];
+  if (!first) throw new ShapeError({ argument: "batches", expected: "at least one batch", received: batches.length });
+  const size = sampleSize(first);
+  const total = batches.reduce((sum, batch) => sum + sampleCount(batch), 0);
+  const data = first.data instanceof Float64Array ? new Float64Array(total * size) : new Float32Array(total * size);
+  let offset = 0;
+  for (const batch of batches) {
+    if (sampleSize(batch) !== size) {
+      throw new ShapeError({ argument: "batches", expected: `samples of ${size} values`, received: batch.shape });
+    }
+    data.set(batch.data, offset);
+    offset += batch.data.length;
+  }
+  return { data, shape: [total, ...first.shape.slice(1)] };
+}
+
+/**
+ * Checks that a batch is non-empty, consistent with its shape, finite, and (when given) of one sample shape.
+ * Throws ShapeError or DataError naming `argument`.
+ */
+export function checkBatch(batch: NumericBatch, argument: string, sample?: readonly number[]): void {
+  const { data, shape } = batch;
+  const count = shape.reduce((product, length) => product * length, 1);
+  if (shape.length < 2 || !shape.every((length) => Number.isInteger(length) && length >= 0) || count !== data.length) {
+    const expected = `shape [samples, ...] with ${data.length} values in all`;
+    throw new ShapeError({ argument: `${argument}.shape`, expected, received: shape });
+  }
+  if (count === 0) {
+    throw new DataError({ argument, expected: "at least one sample", received: `shape [${shape.join(", ")}]` });
+  }
+  if (sample && (sample.length !== shape.length - 1 || sample.some((length, i) => length !== shape[i + 1]))) {
+    const expected = `samples of shape [${sample.join(", ")}]`;
+    throw new ShapeError({ argument, expected, received: `[${shape.slice(1).join(", ")}]` });
+  }
+  checkFinite(data, argument, count / (shape[0] || 1));
+}
+
+/** Throws DataError naming the first sample and position that is NaN or infinite. */
+export function checkFinite(data: ArrayLike<number>, argument: string, size: number = data.length): void {
+  for (let i = 0; i < data.length; i++) {
+    if (!Number.isFinite(data[i])) {
+      const where = `${argument}[${Math.floor(i / size)}, ${i % size}]`;
+      const hint = "remove or impute missing values first";
+      throw new DataError({ argument: where, expected: "a finite number", received: data[i], hint });
+    }
+  }
+}
+
+/** Checks class labels: integers in [0, classCount), one per sample. Throws ShapeError or DataError. */
+export function checkLabels(labels: Int32Array, samples: number, classCount: number, argument = "labels"): void {
+  if (labels.length !== samples) {
+    throw new ShapeError({ argument, expected: `${samples} labels, one per sample`, received: labels.length });
+  }
+  for (let i = 0; i < samples; i++) {
+    if (labels[i]! < 0 || labels[i]! >= classCount) {
+      const expected = `a class index in 0 .. ${classCount - 1}`;
+      throw new DataError({ argument: `${argument}[${i}]`, expected, received: labels[i] });
+    }
+  }
+}
