@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+// Starts the built command line. In a checkout that was never built, builds it first (messages go to stderr).
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const app = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = join(app, "..", "..");
+if (!existsSync(join(app, "dist", "main.js")) && existsSync(join(root, "turbo.json"))) {
+  const turbo = join(root, "node_modules", ".bin", "turbo");
+  const built = spawnSync(turbo, ["run", "build", "--filter=worstcase", "--output-logs=errors-only"], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (built.status !== 0) process.exit(built.status ?? 1);
+}
+await import("../dist/main.js");
