@@ -1,0 +1,45 @@
+// The reference implementation: plain TypeScript on a Float64Array, always present.
+
+import { ResourceError } from "@worstcase/core";
+import type { Kernels, Routines } from "../kernels.js";
+import { CheckedWorkspace, checkCount } from "../workspace.js";
+import { factorCholesky } from "./cholesky.js";
+import { packingScratch, product, strided, symmetricProduct } from "./gemm.js";
+import { decomposeSymmetric } from "./symmetricEigen.js";
+import { solveTriangular } from "./triangularSolve.js";
+
+export const jsKernels: Kernels = {
+  name: "js",
+  description: "TypeScript loops on Float64Array",
+  workspace(float64Count) {
+    const memory = allocate(checkCount(float64Count, "float64Count"));
+    return new CheckedWorkspace("js", float64Count, memory, routinesOn(memory));
+  },
+};
+
+function allocate(count: number): Float64Array {
+  try {
+    return new Float64Array(count);
+  } catch (cause) {
+    const expected = "a size this JavaScript engine can allocate";
+    throw new ResourceError({ argument: "float64Count", expected, received: count }, { cause });
+  }
+}
+
+function routinesOn(x: Float64Array): Routines {
+  const scratch = packingScratch();
+  return {
+    gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
+      const left = strided(a, lda, transposeA);
+      product(x, scratch, m, n, k, alpha, left, strided(b, ldb, transposeB), beta, c, ldc);
+    },
+    syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
+      symmetricProduct(x, scratch, n, k, alpha, strided(a, lda, transpose), beta, c, ldc);
+    },
+    potrf: (n, a, lda) => factorCholesky(x, scratch, n, a, lda),
+    trsm(left, transpose, m, n, l, ldl, b, ldb) {
+      solveTriangular(x, scratch, left, transpose, m, n, l, ldl, b, ldb);
+    },
+    syevd: (n, a, lda, eigenvalues) => decomposeSymmetric(x, n, a, lda, eigenvalues),
+  };
+}

@@ -1,0 +1,131 @@
+// The contract of the float64 kernels: dense, row-major, explicit leading dimensions, results written in place.
+// Element (i, j) of a matrix x with leading dimension ldx is x[i * ldx + j]. op(X) is X or its transpose.
+
+/** Which implementation to use. `auto` takes the fastest present, or what WORSTCASE_BACKEND (js, wasm) asks for. */
+export type KernelRequest = "auto" | "js" | "wasm";
+
+export type KernelName = "js" | "wasm-simd" | "wasm-fma";
+
+/** One implementation of the dense float64 routines. Get one from `chooseKernels`. */
+export interface Kernels {
+  readonly name: KernelName;
+  /** One line for reports, for example `WebAssembly SIMD, two lanes, fused multiply-add`. */
+  readonly description: string;
+  /**
+   * Memory for `float64Count` numbers plus the kernels' own scratch, sized once: it never grows, so views stay valid.
+   * Compute the count with `workspaceSize`. Throws SettingError on a count that is not an integer >= 0 and ResourceError
+   * when the memory cannot be had.
+   */
+  workspace(float64Count: number): Workspace;
+}
+
+/**
+ * Memory and the routines that work on it. Every array argument of a routine must come from `float64` of this same
+ * workspace, or be a subarray of such an array; anything else throws SettingError, and an array too short for its
+ * matrix or a leading dimension smaller than a row throws ShapeError. The output must not overlap the inputs.
+ * A dimension of 0 is allowed everywhere. NaN and infinities follow IEEE arithmetic.
+ */
+export interface Workspace {
+  readonly kernels: KernelName;
+  /** Numbers that fit, as asked for. */
+  readonly capacity: number;
+  /** A zero-filled array of `length` numbers, aligned to 64 bytes. Throws ResourceError when it does not fit. */
+  float64(length: number): Float64Array;
+  /** The present fill level, for `release`. */
+  mark(): number;
+  /** Gives back everything taken since `mark`; arrays taken since then must not be used any more. */
+  release(mark: number): void;
+  /**
+   * C <- alpha op(A) op(B) + beta C with op(A) [m, k], op(B) [k, n], C [m, n].
+   * A transposed is stored [k, m], B transposed [n, k]. With beta = 0, C is overwritten whatever it held, also NaN.
+   */
+  gemm(
+    transposeA: boolean,
+    transposeB: boolean,
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    a: Float64Array,
+    lda: number,
+    b: Float64Array,
+    ldb: number,
+    beta: number,
+    c: Float64Array,
+    ldc: number,
+  ): void;
+  /**
+   * C <- alpha A A' + beta C with A [n, k], or alpha A' A + beta C with A [k, n] when `transpose`; C [n, n].
+   * The lower triangle of C is read, both triangles are written.
+   */
+  syrk(
+    transpose: boolean,
+    n: number,
+    k: number,
+    alpha: number,
+    a: Float64Array,
+    lda: number,
+    beta: number,
+    c: Float64Array,
+    ldc: number,
+  ): void;
+  /**
+   * Cholesky A = L L' in place: reads the lower triangle of A [n, n], leaves L there and zeros above.
+   * Returns 0, or the 1-based index of the first pivot that is not positive and finite; A is then spoiled.
+   */
+  potrf(n: number, a: Float64Array, lda: number): number;
+  /** B <- op(L)^-1 B (left, L [m, m]) or B op(L)^-1 (right, L [n, n]) with B [m, n]; reads the lower triangle of L. */
+  trsm(
+    side: "left" | "right",
+    transpose: boolean,
+    m: number,
+    n: number,
+    l: Float64Array,
+    ldl: number,
+    b: Float64Array,
+    ldb: number,
+  ): void;
+  /**
+   * A = sum_k eigenvalue_k v_k v_k' of a symmetric A [n, n]; reads the lower triangle. Eigenvalues ascend; ROW k of A
+   * becomes the unit eigenvector v_k. Returns 0, or a positive number when A holds NaN or infinities or the iteration
+   * did not converge; A is then spoiled.
+   */
+  syevd(n: number, a: Float64Array, lda: number, eigenvalues: Float64Array): number;
+}
+
+/**
+ * The routines on plain positions, as an implementation provides them: a, b, c, l are indices of float64 numbers in the
+ * memory of one workspace, all arguments are checked, no dimension is 0, and the entries given to `syevd` are scaled
+ * to a largest absolute value near 1.
+ */
+export interface Routines {
+  gemm(
+    transposeA: boolean,
+    transposeB: boolean,
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    a: number,
+    lda: number,
+    b: number,
+    ldb: number,
+    beta: number,
+    c: number,
+    ldc: number,
+  ): void;
+  syrk(
+    transpose: boolean,
+    n: number,
+    k: number,
+    alpha: number,
+    a: number,
+    lda: number,
+    beta: number,
+    c: number,
+    ldc: number,
+  ): void;
+  potrf(n: number, a: number, lda: number): number;
+  trsm(left: boolean, transpose: boolean, m: number, n: number, l: number, ldl: number, b: number, ldb: number): void;
+  syevd(n: number, a: number, lda: number, eigenvalues: number): number;
+}
