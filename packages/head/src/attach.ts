@@ -13,7 +13,11 @@ import {
 import { applyScaling, type FeatureScaling, pullBackScaling } from "./featureScaling.js";
 
 /** A head trained in scaled coordinates, as a classifier over backbone features `[samples, features]`. */
-export function withScaling(scaling: FeatureScaling, head: DifferentiableClassifier, id = head.id): DifferentiableClassifier {
+export function withScaling(
+  scaling: FeatureScaling,
+  head: DifferentiableClassifier,
+  id = head.id,
+): DifferentiableClassifier {
   checkWidth(head, scaling.centre.length, "scaling");
   return {
     id,

@@ -53,7 +53,10 @@ export async function cachedFeatures(
   const data = Float32Array.from(concatBatches(parts).data);
   checkFinite(data, "features", extractor.featureCount);
   if (path) {
-    const bytes = writeSafetensors(new Map([["features", { type: "F32" as const, shape, data }]]), { key, extractor: extractor.id });
+    const bytes = writeSafetensors(new Map([["features", { type: "F32" as const, shape, data }]]), {
+      key,
+      extractor: extractor.id,
+    });
     await writeWhole(path, bytes);
   }
   return { data, shape, fromCache: false };

@@ -3,7 +3,7 @@
 // W is the identity (isotropic set) or S^(-1/2) (ellipsoid set: the unit ball in z is the ellipsoid {D : D' S^-1 D <= scale^2} in x).
 // x, z: [features]   W: [features, features], symmetric
 
-import { checkBatch, DataError, normOf, type NumericBatch, sampleCount, ShapeError } from "@worstcase/core";
+import { checkBatch, DataError, type NumericBatch, normOf, ShapeError, sampleCount } from "@worstcase/core";
 
 export interface FeatureScaling {
   readonly kind: "isotropic" | "ellipsoid";
@@ -33,7 +33,12 @@ export function fitScaling(features: NumericBatch, whitening: Float64Array | nul
   for (let i = 0; i < samples; i++) scale += normOf(unscaled, "l2", i * size, (i + 1) * size) / samples;
   if (!(scale > 0)) {
     const hint = "every sample has the same features";
-    throw new DataError({ argument: "features", expected: "samples that differ", received: `mean distance ${scale}`, hint });
+    throw new DataError({
+      argument: "features",
+      expected: "samples that differ",
+      received: `mean distance ${scale}`,
+      hint,
+    });
   }
   return { kind, centre, whitening, scale };
 }
@@ -44,11 +49,17 @@ export function applyScaling(scaling: FeatureScaling, features: NumericBatch): N
   checkBatch(features, "features", [size]);
   const centred = new Float64Array(features.data.length);
   for (let i = 0; i < centred.length; i++) centred[i] = (features.data[i] - scaling.centre[i % size]) / scaling.scale;
-  return { data: scaling.whitening ? timesSymmetric(centred, scaling.whitening, size) : centred, shape: features.shape };
+  return {
+    data: scaling.whitening ? timesSymmetric(centred, scaling.whitening, size) : centred,
+    shape: features.shape,
+  };
 }
 
 /** Gradients with respect to x from gradients with respect to z: W' g / scale, `[samples, features]`. */
-export function pullBackScaling(scaling: FeatureScaling, gradient: NumericBatch): NumericBatch & { data: Float64Array } {
+export function pullBackScaling(
+  scaling: FeatureScaling,
+  gradient: NumericBatch,
+): NumericBatch & { data: Float64Array } {
   const scaled = Float64Array.from(gradient.data, (value) => value / scaling.scale);
   const size = scaling.centre.length;
   return { data: scaling.whitening ? timesSymmetric(scaled, scaling.whitening, size) : scaled, shape: gradient.shape };

@@ -9,8 +9,8 @@ import {
   type Loss,
   type LossGradient,
   type NumericBatch,
-  sampleCount,
   ShapeError,
+  sampleCount,
 } from "@worstcase/core";
 
 export interface LinearWeights {
@@ -26,7 +26,11 @@ export function createLinearClassifier(weights: LinearWeights, id = "linear"): D
   const size = weights.weight.length / classes;
   if (classes < 2 || !Number.isInteger(size)) {
     const received = `weight of ${weights.weight.length}, bias of ${classes}`;
-    throw new ShapeError({ argument: "weights", expected: "weight [classes, features] and bias [classes >= 2]", received });
+    throw new ShapeError({
+      argument: "weights",
+      expected: "weight [classes, features] and bias [classes >= 2]",
+      received,
+    });
   }
   checkFinite(weights.weight, "weights.weight", size);
   checkFinite(weights.bias, "weights.bias");
