@@ -1,3 +1,4 @@
 import { packageBuild } from "../../.config/tsup";
 
-export default packageBuild();
+// the gradients of tfjs-core are written with extensionless imports, which Node cannot load: bundle them
+export default packageBuild({ noExternal: [/^@tensorflow\/tfjs-core\/dist\//] });
