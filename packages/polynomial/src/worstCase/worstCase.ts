@@ -1,0 +1,129 @@
+// Exact l2 worst case of a quadratic score for many points (math.md 6): one eigendecomposition, then a scalar equation
+// per sample. value_i <= min over ||D|| <= r of y_i f(x_i + D), with equality up to rounding.
+
+import { type NumericBatch, type Radius, SettingError } from "@worstcase/core";
+import { chooseKernels, type Kernels } from "@worstcase/linalg";
+import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "../inputs.js";
+import { checkQuadratic, type Quadratic } from "../quadratic.js";
+import { type ErrorBound, errorBound } from "./errorBound.js";
+import { type RotatedForm, rotate } from "./rotatedForm.js";
+import { blockRows, createRotator, type Rotator } from "./rotator.js";
+import { createTrustRegionSolver, solveRows, type TrustRegionSolver } from "./trustRegion.js";
+
+export interface WorstCase {
+  /** Rigorous lower bound of the worst signed score, `[samples]`; short of the exact minimum only by rounding. */
+  readonly values: Float64Array;
+  /** Multiplier lambda of the ball, `[samples]`; 0 when the minimum lies inside it or the radius is 0. */
+  readonly multipliers: Float64Array;
+  /** Worst perturbations D, ||D|| <= r, `[samples, features]`; absent when `points: false` was asked for. */
+  readonly perturbations?: Float64Array;
+}
+
+export interface WorstCaseOptions {
+  /** Linear algebra to use; default `chooseKernels()`. */
+  readonly kernels?: Kernels;
+  /** false leaves the perturbations out, which saves a matrix product. Default true. */
+  readonly points?: boolean;
+}
+
+/** A quadratic prepared for repeated worst-case questions. */
+export interface WorstCaseOracle {
+  readonly quadratic: Quadratic;
+  readonly form: RotatedForm;
+  readonly kernels: string;
+  /** Same contract as {@link worstCase}. */
+  solve(points: NumericBatch, labels: SignLabels, radius: number | Radius, options?: { points?: boolean }): WorstCase;
+}
+
+/** A radius given as a number or as a core `Radius` of norm l2. Throws SettingError on anything else. */
+export function radiusValue(radius: number | Radius, argument = "radius"): number {
+  if (typeof radius === "object" && radius !== null && radius.norm !== "l2") {
+    throw new SettingError({ argument: `${argument}.norm`, expected: "l2", received: radius.norm });
+  }
+  const value = typeof radius === "object" && radius !== null ? radius.value : radius;
+  checkNumber(value, argument, 0);
+  return value;
+}
+
+/**
+ * Decomposes the quadratic once: O(d^3), or O(d K^2) when it carries K neurons with K < 0.75 d.
+ * Throws ShapeError or DataError on a malformed quadratic.
+ */
+export function prepareWorstCase(quadratic: Quadratic, options: { kernels?: Kernels } = {}): WorstCaseOracle {
+  checkQuadratic(quadratic);
+  const kernels = options.kernels ?? chooseKernels();
+  const form = rotate(quadratic, kernels);
+  const solver = createTrustRegionSolver(form);
+  const bound = errorBound(form);
+  let rotator: Rotator | null = null;
+  return {
+    quadratic,
+    form,
+    kernels: kernels.name,
+    solve(points, labels, radius, { points: wanted = true } = {}) {
+      const [samples] = checkPoints(points, "points", quadratic.dimension);
+      checkSignLabels(labels, samples);
+      const r = radiusValue(radius);
+      if (!rotator) {
+        rotator = createRotator(kernels, form.dimension, form.rank);
+        rotator.use(form);
+      }
+      return solveBatch({ form, solver, bound, rotator }, points, labels, r, wanted);
+    },
+  };
+}
+
+/**
+ * Exact worst case of y f(x + D) over ||D||_2 <= radius for every point.
+ * points: `[samples, features]`, labels: +1 / -1 `[samples]`, radius in feature space.
+ * Throws ShapeError, DataError or SettingError on misuse. Source: math.md 6.
+ */
+export function worstCase(
+  quadratic: Quadratic,
+  points: NumericBatch,
+  labels: SignLabels,
+  radius: number | Radius,
+  options: WorstCaseOptions = {},
+): WorstCase {
+  const oracle = prepareWorstCase(quadratic, options.kernels ? { kernels: options.kernels } : {});
+  return oracle.solve(points, labels, radius, { points: options.points ?? true });
+}
+
+interface Prepared {
+  readonly form: RotatedForm;
+  readonly solver: TrustRegionSolver;
+  readonly bound: ErrorBound;
+  readonly rotator: Rotator;
+}
+
+/** The batched work behind `solve`; arguments are already checked. */
+export function solveBatch(
+  { form, solver, bound, rotator }: Prepared,
+  points: NumericBatch,
+  labels: SignLabels,
+  radius: number,
+  wanted: boolean,
+): WorstCase {
+  const samples = points.shape[0];
+  const d = form.dimension;
+  const values = new Float64Array(samples);
+  const multipliers = new Float64Array(samples);
+  const perturbations = wanted ? new Float64Array(samples * d) : null;
+  const blockLabels = new Float64Array(blockRows);
+  for (let from = 0; from < samples; from += blockRows) {
+    const count = Math.min(blockRows, samples - from);
+    const rotated = rotator.rotateRows(points, from, count);
+    for (let i = 0; i < count; i++) blockLabels[i] = labels[from + i];
+    const value = values.subarray(from, from + count);
+    const multiplier = multipliers.subarray(from, from + count);
+    const results = { value, multiplier, perturbation: wanted ? rotator.perturbation : null, warmStart: null };
+    solveRows(solver, rotated, blockLabels, 0, count, radius, results);
+    for (let i = 0; i < count; i++) {
+      let square = 0;
+      for (let l = 0, p = i * d; l < d; l++, p++) square += rotator.pointRows[p] * rotator.pointRows[p];
+      value[i] -= bound.at(Math.sqrt(square), radius, multiplier[i]);
+    }
+    if (perturbations) perturbations.set(rotator.rotateBack(count).subarray(0, count * d), from * d);
+  }
+  return perturbations ? { values, multipliers, perturbations } : { values, multipliers };
+}
