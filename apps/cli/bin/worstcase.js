@@ -9,7 +9,10 @@ const app = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = join(app, "..", "..");
 if (!existsSync(join(app, "dist", "main.js")) && existsSync(join(root, "turbo.json"))) {
   const turbo = join(root, "node_modules", ".bin", "turbo");
-  const built = spawnSync(turbo, ["run", "build", "--filter=worstcase", "--output-logs=errors-only"], { cwd: root, stdio: ["ignore", 2, 2] });
+  const built = spawnSync(turbo, ["run", "build", "--filter=worstcase", "--output-logs=errors-only"], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+  });
   if (built.status !== 0) process.exit(built.status ?? 1);
 }
 await import("../dist/main.js");

@@ -32,6 +32,9 @@ function report(error: unknown): number {
     return exitCodes.interrupted;
   }
   if (isWorstcaseError(error)) process.stderr.write(`worstcase: ${error.message}\n`);
-  else process.stderr.write(`worstcase: unexpected failure, please report it\n${error instanceof Error ? error.stack : String(error)}\n`);
+  else
+    process.stderr.write(
+      `worstcase: unexpected failure, please report it\n${error instanceof Error ? error.stack : String(error)}\n`,
+    );
   return exitCodes.misuse;
 }

@@ -11,7 +11,11 @@ export function addDoctor(program: Command): void {
     .description("show versions, tensor backends and float64 kernels found on this machine")
     .option("--json", "print one JSON object")
     .action(async (options: { json?: boolean }) => {
-      const report = { environment: describeEnvironment(), kernels: inspectKernels(), backends: await inspectBackends() };
+      const report = {
+        environment: describeEnvironment(),
+        kernels: inspectKernels(),
+        backends: await inspectBackends(),
+      };
       process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
     });
 }

@@ -22,7 +22,8 @@ function readNumbers(text: string): number[] {
 }
 
 /** A number given as a number or as text. */
-export const numeric = (schema: z.ZodNumber) => z.preprocess((value) => (typeof value === "string" ? readNumber(value) : value), schema);
+export const numeric = (schema: z.ZodNumber) =>
+  z.preprocess((value) => (typeof value === "string" ? readNumber(value) : value), schema);
 
 /** A nonempty list of numbers given as a number, an array or text. */
 export const numericList = (schema: z.ZodNumber) =>
@@ -35,11 +36,16 @@ export const numericList = (schema: z.ZodNumber) =>
 export const wordList = <const W extends readonly [string, ...string[]]>(words: W) =>
   z.preprocess(
     (value) => (typeof value === "string" ? value.split(",").map((word) => word.trim()) : value),
-    z.array(z.enum(words)).nonempty().refine((list) => new Set(list).size === list.length, "expected distinct words"),
+    z
+      .array(z.enum(words))
+      .nonempty()
+      .refine((list) => new Set(list).size === list.length, "expected distinct words"),
   );
 
 export const count = (least = 1) => numeric(z.number().int().min(least));
 export const epsilon = z
   .number()
   .positive()
-  .refine((value) => value <= 1, { error: ({ input }) => `epsilon ${input} is larger than the whole pixel range [0, 1]: did you mean ${input}/255?` });
+  .refine((value) => value <= 1, {
+    error: ({ input }) => `epsilon ${input} is larger than the whole pixel range [0, 1]: did you mean ${input}/255?`,
+  });

@@ -21,7 +21,10 @@ export function addSchemaOptions(command: Command, schema: z.ZodObject): void {
 }
 
 function formatDefault(value: unknown): string {
-  const one = (item: unknown) => (typeof item === "number" && item < 0.05 && Number.isInteger(Math.round(item * 255e6) / 1e6) ? `${Math.round(item * 255)}/255` : String(item));
+  const one = (item: unknown) =>
+    typeof item === "number" && item < 0.05 && Number.isInteger(Math.round(item * 255e6) / 1e6)
+      ? `${Math.round(item * 255)}/255`
+      : String(item);
   return Array.isArray(value) ? value.map(one).join(",") : one(value);
 }
 
@@ -50,7 +53,12 @@ export function checkSettings<S extends z.ZodObject>(schema: S, values: unknown)
   const received = values as Record<string, unknown>;
   const issues = parsed.error.issues;
   const unknown = issues.find((issue) => issue.code === "unrecognized_keys");
-  if (unknown) throw new SettingError({ argument: "configuration", expected: `fields among ${Object.keys(schema.shape).join(", ")}`, received: unknown.keys.join(", ") });
+  if (unknown)
+    throw new SettingError({
+      argument: "configuration",
+      expected: `fields among ${Object.keys(schema.shape).join(", ")}`,
+      received: unknown.keys.join(", "),
+    });
   const name = String(issues[0]!.path[0]);
   const expected = issues.map((issue) => issue.message).join("; ");
   throw new SettingError({ argument: `--${kebab(name)}`, expected, received: received[name] });
@@ -61,7 +69,12 @@ async function readConfigFile(path: string): Promise<Record<string, unknown>> {
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new DataError({ argument: "--config", expected: "a readable JSON file", received: path, hint: (error as Error).message });
+    throw new DataError({
+      argument: "--config",
+      expected: "a readable JSON file",
+      received: path,
+      hint: (error as Error).message,
+    });
   }
   try {
     const value: unknown = JSON.parse(text);

@@ -8,21 +8,38 @@ export const backboneNames = ["embedded", "resnet20", "resnet56", "preact-resnet
 export const backendNames = ["auto", "tfjs-node-gpu", "tfjs-node", "webgpu", "wasm", "cpu"] as const;
 
 const shared = {
-  head: wordList(["polynomial", "relu"]).default(["polynomial", "relu"]).describe("robust heads to train (polynomial,relu)"),
+  head: wordList(["polynomial", "relu"])
+    .default(["polynomial", "relu"])
+    .describe("robust heads to train (polynomial,relu)"),
   set: wordList(["isotropic", "ellipsoid"])
     .default(["isotropic", "ellipsoid"])
     .describe("perturbation sets in feature space (isotropic,ellipsoid)"),
   radius: numericList(z.number().positive())
     .default([0.1])
-    .describe("training radius of the isotropic set, in units of the mean centred feature norm; several are chosen from on validation data"),
-  tau: numeric(z.number().positive()).default(0.5).describe("radius of the ellipsoid set, in units of the displacement by PGD at the calibration budget"),
-  calibrationEpsilon: numeric(epsilon).default(1 / 255).describe("pixel budget (l-infinity) at which feature displacements are measured"),
+    .describe(
+      "training radius of the isotropic set, in units of the mean centred feature norm; several are chosen from on validation data",
+    ),
+  tau: numeric(z.number().positive())
+    .default(0.5)
+    .describe("radius of the ellipsoid set, in units of the displacement by PGD at the calibration budget"),
+  calibrationEpsilon: numeric(epsilon)
+    .default(1 / 255)
+    .describe("pixel budget (l-infinity) at which feature displacements are measured"),
   calibrationImages: count().default(100).describe("training images used to measure displacements and Jacobians"),
-  beta: numericList(z.number().positive()).default([1e-3]).describe("weight of the regulariser; several are chosen from on validation data"),
+  beta: numericList(z.number().positive())
+    .default([1e-3])
+    .describe("weight of the regulariser; several are chosen from on validation data"),
   gates: count().default(50).describe("sampled activation patterns of the ReLU head"),
-  tolerance: numeric(z.number().positive().max(1)).default(0.01).describe("certified relative gap at which polynomial training stops"),
-  reluTolerance: numeric(z.number().positive().max(1)).default(0.05).describe("certified relative gap at which ReLU training stops"),
-  classWeights: z.enum(["none", "balanced"]).default("none").describe("weights of the one-vs-all polynomial problems (none, balanced)"),
+  tolerance: numeric(z.number().positive().max(1))
+    .default(0.01)
+    .describe("certified relative gap at which polynomial training stops"),
+  reluTolerance: numeric(z.number().positive().max(1))
+    .default(0.05)
+    .describe("certified relative gap at which ReLU training stops"),
+  classWeights: z
+    .enum(["none", "balanced"])
+    .default("none")
+    .describe("weights of the one-vs-all polynomial problems (none, balanced)"),
   epsilon: numericList(epsilon)
     .default([1 / 255, 2 / 255, 4 / 255, 8 / 255])
     .describe("attack budgets in pixel units, l-infinity (1/255,2/255 or 1/255..8/255)"),
@@ -42,12 +59,18 @@ const shared = {
 
 export const robustifySchema = z.strictObject({
   data: z.enum(["embedded", "cifar10"]).default("embedded").describe("data set (embedded, cifar10)"),
-  backbone: z.enum(backboneNames).optional().describe(`network whose features are used (${backboneNames.join(", ")})`),
+  backbone: z
+    .enum(backboneNames)
+    .optional()
+    .describe(`network whose features are used (${backboneNames.join(", ")})`),
   ...shared,
 });
 
 /** Sizes used when none are given. */
-const defaultSizes = { embedded: { train: 2000, validation: 500, test: 300 }, cifar10: { train: 5000, validation: 1000, test: 1000 } };
+const defaultSizes = {
+  embedded: { train: 2000, validation: 500, test: 300 },
+  cifar10: { train: 5000, validation: 1000, test: 1000 },
+};
 
 export type RobustifySettings = z.output<typeof robustifySchema>;
 export interface RobustifyConfig extends RobustifySettings {

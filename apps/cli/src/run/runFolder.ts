@@ -24,10 +24,16 @@ export const jsonUnit = <T>(): UnitCodec<T> => ({
 /** Named float32 arrays. */
 export const arraysUnit: UnitCodec<Record<string, { data: Float32Array; shape: readonly number[] }>> = {
   extension: "safetensors",
-  encode: (arrays) => writeSafetensors(new Map(Object.entries(arrays).map(([name, array]) => [name, { type: "F32" as const, ...array }]))),
+  encode: (arrays) =>
+    writeSafetensors(
+      new Map(Object.entries(arrays).map(([name, array]) => [name, { type: "F32" as const, ...array }])),
+    ),
   decode: (bytes) =>
     Object.fromEntries(
-      [...readSafetensors(bytes).tensors].map(([name, { shape, data }]) => [name, { shape, data: data as Float32Array }]),
+      [...readSafetensors(bytes).tensors].map(([name, { shape, data }]) => [
+        name,
+        { shape, data: data as Float32Array },
+      ]),
     ),
 };
 
@@ -74,7 +80,10 @@ export class RunFolder {
 
   /** Adds one line to events.jsonl. */
   async log(event: object): Promise<void> {
-    await appendFile(join(this.path, "events.jsonl"), `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+    await appendFile(
+      join(this.path, "events.jsonl"),
+      `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`,
+    );
   }
 
   /** The value of a unit: read when it is finished, else computed and written. A damaged unit is computed again. */
@@ -104,7 +113,12 @@ export class RunFolder {
     const differing = Object.keys({ ...kept, ...inputs }).filter((name) => kept[name] !== inputs[name]);
     if (differing.length === 0) return;
     const hint = "the folder belongs to other inputs; start a new run";
-    throw new SettingError({ argument: "--resume", expected: `the same ${differing.join(", ")} as before`, received: this.path, hint });
+    throw new SettingError({
+      argument: "--resume",
+      expected: `the same ${differing.join(", ")} as before`,
+      received: this.path,
+      hint,
+    });
   }
 
   private async dropHalfLine(): Promise<void> {

@@ -58,8 +58,15 @@ function createLines(stream: NodeJS.WriteStream): ProgressView {
       if (!finished && now - printed < 10_000) return;
       printed = now;
       const seconds = (now - started) / 1000;
-      const left = finished || event.done === 0 ? "" : `, about ${Math.ceil((seconds / event.done) * (event.total - event.done))} s left`;
-      stream.write(`${task}: ${event.done}/${event.total} in ${seconds.toFixed(1)} s${left}  ${formatValues(event)}`.trimEnd().concat("\n"));
+      const left =
+        finished || event.done === 0
+          ? ""
+          : `, about ${Math.ceil((seconds / event.done) * (event.total - event.done))} s left`;
+      stream.write(
+        `${task}: ${event.done}/${event.total} in ${seconds.toFixed(1)} s${left}  ${formatValues(event)}`
+          .trimEnd()
+          .concat("\n"),
+      );
     },
     note: (text) => void stream.write(`${text}\n`),
     end() {},
