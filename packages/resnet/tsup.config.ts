@@ -1,3 +1,4 @@
 import { packageBuild } from "../../.config/tsup";
 
-export default packageBuild();
+// the worker thread of the extractor is a module of its own beside the index
+export default packageBuild({ entry: ["src/index.ts", "src/worker.ts"] });
