@@ -1,6 +1,101 @@
-// WebAssembly kernels: not built yet, so never present.
-import type { Kernels } from "../kernels.js";
+// WebAssembly kernels, compiled once per process on first use; one instance with its own exactly sized memory per
+// workspace. Two builds: plain SIMD, and relaxed SIMD whose fused multiply-add is faster and differs in the last bits.
 
+import { ResourceError } from "@worstcase/core";
+import type { Kernels, Routines } from "../kernels.js";
+import { CheckedWorkspace, checkCount } from "../workspace.js";
+import { type Engine, engine, type WasmMemory } from "./engine.js";
+import { fmaModule, simdModule } from "./kernels.generated.js";
+
+export type WasmBuild = "wasm-simd" | "wasm-fma";
+
+const descriptions: Record<WasmBuild, string> = {
+  "wasm-simd": "WebAssembly, two-lane SIMD",
+  "wasm-fma": "WebAssembly, two-lane SIMD with fused multiply-add",
+};
+
+/** WebAssembly addresses 65536 pages of 64 KiB. */
+const PAGE = 65536;
+const MOST_BYTES = 65536 * PAGE;
+/** Eigenproblems above this order would need scratch out of proportion. */
+const LARGEST_ORDER = 8192;
+
+interface Exports {
+  readonly memory: WasmMemory;
+  scratchBytes(order: number): number;
+  setScratch(at: number): void;
+  gemm(...values: number[]): void;
+  syrk(...values: number[]): void;
+  potrf(...values: number[]): number;
+  trsm(...values: number[]): void;
+  syevd(...values: number[]): number;
+}
+
+const known = new Map<WasmBuild, Kernels | undefined>();
+
+/** The fastest build this engine accepts, or undefined when it has no WebAssembly SIMD. */
 export function wasmKernels(): Kernels | undefined {
-  return undefined;
+  return wasmBuild("wasm-fma") ?? wasmBuild("wasm-simd");
+}
+
+/** One build, or undefined when this engine cannot run it. */
+export function wasmBuild(name: WasmBuild): Kernels | undefined {
+  if (!known.has(name)) known.set(name, load(name));
+  return known.get(name);
+}
+
+function load(name: WasmBuild): Kernels | undefined {
+  if (!engine) return undefined;
+  const bytes = Uint8Array.from(atob(name === "wasm-fma" ? fmaModule : simdModule), (letter) => letter.charCodeAt(0));
+  if (!engine.validate(bytes)) return undefined;
+  const running = engine;
+  const module = new engine.Module(bytes);
+  return { name, description: descriptions[name], workspace: (count) => createWorkspace(name, running, module, count) };
+}
+
+function createWorkspace(name: WasmBuild, engine: Engine, module: object, float64Count: number): CheckedWorkspace {
+  const start = Math.ceil(checkCount(float64Count, "float64Count") / 8) * 64;
+  // the matrix and its eigenvalues must fit into the workspace, which bounds the order of an eigenproblem
+  const order = Math.min(LARGEST_ORDER, Math.floor(Math.sqrt(float64Count)));
+  if (start > MOST_BYTES / 2) throw tooLarge(float64Count);
+  let exports: Exports;
+  try {
+    exports = new engine.Instance(module, {}).exports as unknown as Exports;
+    const pages = Math.ceil((start + exports.scratchBytes(order)) / PAGE);
+    exports.memory.grow(pages - exports.memory.buffer.byteLength / PAGE);
+  } catch (cause) {
+    throw tooLarge(float64Count, cause);
+  }
+  exports.setScratch(start);
+  const memory = new Float64Array(exports.memory.buffer);
+  return new CheckedWorkspace(name, float64Count, memory, routinesOf(exports, order));
+}
+
+function tooLarge(received: number, cause?: unknown): ResourceError {
+  const expected = `memory for a WebAssembly instance, at most ${MOST_BYTES / 16} numbers`;
+  const hint = "drop workspaces no longer needed, or use the js kernels";
+  return new ResourceError({ argument: "float64Count", expected, received, hint }, { cause });
+}
+
+function routinesOf(exports: Exports, largestOrder: number): Routines {
+  const { gemm, syrk, potrf, trsm, syevd } = exports;
+  return {
+    gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
+      gemm(+transposeA, +transposeB, m, n, k, alpha, a * 8, lda, b * 8, ldb, beta, c * 8, ldc);
+    },
+    syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
+      syrk(+transpose, n, k, alpha, a * 8, lda, beta, c * 8, ldc);
+    },
+    potrf: (n, a, lda) => potrf(n, a * 8, lda),
+    trsm(left, transpose, m, n, l, ldl, b, ldb) {
+      trsm(+left, +transpose, m, n, l * 8, ldl, b * 8, ldb);
+    },
+    syevd(n, a, lda, eigenvalues) {
+      if (n > largestOrder) {
+        const expected = `an order of at most ${largestOrder} in this workspace`;
+        throw new ResourceError({ argument: "n", expected, received: n, hint: "use the js kernels" });
+      }
+      return syevd(n, a * 8, lda, eigenvalues * 8);
+    },
+  };
 }
