@@ -1,0 +1,181 @@
+// Certified lower bound for the gated robust program: math.md 13.6 carried over to the Weston-Watkins loss.
+//   primal  p* = min_T  kappa sum_i sum_{c != y_i} max(0, 1 - min_{||z||_q <= r} (x_i - z)'A_ic) + beta sum_{p,c} ||t_pc||_2,
+//           A_ic = sum_p d_pi (t_{p y_i} - t_pc)
+// For 0 <= alpha_ic <= kappa and z_ic in the ball, kappa max(0, u) >= alpha_ic u and the minimum over z is at most its value at z_ic, so
+//   p* >= sum alpha + min_T sum_{p,c} (beta ||t_pc|| - h_pc't_pc),
+//   h_pc = sum_i d_pi [ 1(y_i = c) sum_{c' != c} alpha_ic' (x_i - z_ic') - 1(y_i != c) alpha_ic (x_i - z_ic) ].
+// The minimum is 0 when every ||h_pc|| <= beta. Otherwise s alpha with s = beta / max ||h_pc|| is admissible (it only shrinks alpha), hence
+//   p* >= s sum alpha,  s = min(1, beta / max_{p,c} ||h_pc||_2).
+// The pair (h, sum alpha) is linear in (alpha, alpha z), and (alpha, alpha z) ranges over a convex set: every convex combination of pairs is
+// again a valid pair. So bounds are improved by averaging, and by choosing the best weights over a bundle of pairs, without touching samples.
+// The smoothed hinge of robustHinge.ts delivers h = -gradient and sum alpha = dualSum.
+// h: [P, C, D], groups of D.
+
+import { largestGroupNorm } from "../proximal/acceleratedProximal.js";
+
+/** s sum alpha for one pair. */
+export function dualBound(h: Float64Array, dualSum: number, groupLength: number, beta: number): number {
+  return dualSum * Math.min(1, beta / largestGroupNorm(h, groupLength));
+}
+
+/** Keeps recent pairs and bounds from their running average and from the best convex combination of a bundle. */
+export class DualBundle {
+  /** Best lower bound so far. */
+  best = Number.NEGATIVE_INFINITY;
+  private readonly average: Float64Array;
+  private averageSum = 0;
+  private averageWeight = 0;
+  private readonly pairs: Float64Array[] = [];
+  private readonly sums: number[] = [];
+  private readonly trial: Float64Array;
+
+  constructor(
+    length: number,
+    private readonly groupLength: number,
+    private readonly beta: number,
+    private readonly capacity = 12,
+  ) {
+    this.average = new Float64Array(length);
+    this.trial = new Float64Array(length);
+  }
+
+  /** Takes the pair (-gradient, dualSum); `weight` counts in the running average. Returns its own bound. */
+  add(gradient: Float64Array, dualSum: number, weight: number): number {
+    const own = dualBound(gradient, dualSum, this.groupLength, this.beta);
+    this.averageWeight += weight;
+    const share = weight / this.averageWeight;
+    for (let k = 0; k < gradient.length; k++) this.average[k] -= share * (gradient[k] + this.average[k]);
+    this.averageSum += share * (dualSum - this.averageSum);
+    this.best = Math.max(this.best, own);
+    return own;
+  }
+
+  /** Bound of the running average. */
+  averageBound(): number {
+    if (this.averageWeight === 0) return Number.NEGATIVE_INFINITY;
+    const bound = dualBound(this.average, this.averageSum, this.groupLength, this.beta);
+    this.best = Math.max(this.best, bound);
+    return bound;
+  }
+
+  /** Largest ||h_pc|| / beta of the running average: above 1 the iterate is not yet stationary. */
+  averageViolation(): number {
+    return largestGroupNorm(this.average, this.groupLength) / this.beta;
+  }
+
+  /** Puts the running average into the bundle and starts a new one. */
+  closeAverage(): void {
+    if (this.averageWeight > 0) this.keep(this.average, this.averageSum);
+    this.average.fill(0);
+    this.averageSum = 0;
+    this.averageWeight = 0;
+  }
+
+  /** Puts the pair (-gradient, dualSum) into the bundle. */
+  keepGradient(gradient: Float64Array, dualSum: number): void {
+    for (let k = 0; k < gradient.length; k++) this.trial[k] = -gradient[k];
+    this.keep(this.trial, dualSum);
+  }
+
+  private keep(h: Float64Array, dualSum: number): void {
+    const slot = this.pairs.length < this.capacity ? new Float64Array(h.length) : (this.pairs.shift() as Float64Array);
+    if (this.sums.length >= this.capacity) this.sums.shift();
+    slot.set(h);
+    this.pairs.push(slot);
+    this.sums.push(dualSum);
+  }
+
+  /**
+   * Improves the bound over convex combinations w of the bundle: exponentiated gradient on log(sum alpha) - log(softmax of the group
+   * norms), evaluated from the Gram matrix of each group, every trial checked by the exact bound.
+   */
+  polish(steps = 200): number {
+    const count = this.pairs.length;
+    if (count < 2) return this.best;
+    const groups = this.trial.length / this.groupLength;
+    const grams = this.gramMatrices(groups, count);
+    let weights = new Float64Array(count).fill(1 / count);
+    let bestWeights = weights.slice();
+    let bestValue = Number.NEGATIVE_INFINITY;
+    const slope = new Float64Array(count);
+    const squares = new Float64Array(groups);
+    for (let step = 0; step < steps; step++) {
+      let largest = 0;
+      for (let g = 0; g < groups; g++) {
+        squares[g] = quadraticForm(grams, g * count * count, weights);
+        if (squares[g] > largest) largest = squares[g];
+      }
+      const total = weights.reduce((sum, w, j) => sum + w * this.sums[j], 0);
+      const value = total * Math.min(1, this.beta / Math.sqrt(largest));
+      if (value > bestValue) {
+        bestValue = value;
+        bestWeights = weights.slice();
+      }
+      for (let j = 0; j < count; j++) slope[j] = this.sums[j] / total;
+      if (largest > this.beta * this.beta) addNormSlopes(grams, squares, largest, weights, slope, 20 + step);
+      const rate = 2 / Math.sqrt(step + 4);
+      const raised = weights.map((w, j) => w * Math.exp(rate * Math.max(-5, Math.min(5, slope[j]))));
+      const mass = raised.reduce((sum, w) => sum + w, 0);
+      weights = raised.map((w) => w / mass);
+    }
+    this.trial.fill(0);
+    let total = 0;
+    bestWeights.forEach((w, j) => {
+      total += w * this.sums[j];
+      const pair = this.pairs[j];
+      for (let k = 0; k < pair.length; k++) this.trial[k] += w * pair[k];
+    });
+    this.best = Math.max(this.best, dualBound(this.trial, total, this.groupLength, this.beta));
+    return this.best;
+  }
+
+  private gramMatrices(groups: number, count: number): Float64Array {
+    const grams = new Float64Array(groups * count * count);
+    for (let g = 0; g < groups; g++) {
+      const from = g * this.groupLength;
+      for (let a = 0; a < count; a++) {
+        for (let b = a; b < count; b++) {
+          let sum = 0;
+          for (let k = from; k < from + this.groupLength; k++) sum += this.pairs[a][k] * this.pairs[b][k];
+          grams[(g * count + a) * count + b] = sum;
+          grams[(g * count + b) * count + a] = sum;
+        }
+      }
+    }
+    return grams;
+  }
+}
+
+function quadraticForm(grams: Float64Array, from: number, weights: Float64Array): number {
+  const count = weights.length;
+  let total = 0;
+  for (let a = 0; a < count; a++) {
+    let sum = 0;
+    for (let b = 0; b < count; b++) sum += grams[from + a * count + b] * weights[b];
+    total += weights[a] * sum;
+  }
+  return Math.max(0, total);
+}
+
+// Subtracts the gradient of log(soft maximum of the group norms) with sharpness `sharp`.
+function addNormSlopes(
+  grams: Float64Array,
+  squares: Float64Array,
+  largest: number,
+  weights: Float64Array,
+  slope: Float64Array,
+  sharp: number,
+): void {
+  const count = weights.length;
+  let mass = 0;
+  for (const square of squares) mass += (square / largest) ** sharp;
+  for (let g = 0; g < squares.length; g++) {
+    const share = (squares[g] / largest) ** sharp / mass;
+    if (share < 1e-6) continue;
+    for (let a = 0; a < count; a++) {
+      let sum = 0;
+      for (let b = 0; b < count; b++) sum += grams[(g * count + a) * count + b] * weights[b];
+      slope[a] -= (share * sum) / squares[g];
+    }
+  }
+}
