@@ -2,7 +2,7 @@
 // every error is caught, because an unbuilt tfjs-node throws a plain Error without a code.
 
 import * as tf from "@tensorflow/tfjs-core";
-import { registerWasmConvolutionGradients } from "./wasmConvolution.js";
+import { registerWasmKernels } from "./wasmKernels.js";
 
 export type BackendName = "tfjs-node-gpu" | "tfjs-node" | "webgpu" | "wasm" | "cpu";
 
@@ -103,15 +103,19 @@ async function loadWasm(): Promise<Loaded> {
   const wasm = await import("@tensorflow/tfjs-backend-wasm");
   const folder = await wasmFolder();
   if (folder && !tf.engine().registry.wasm) wasm.setWasmPaths(folder);
-  registerWasmConvolutionGradients();
+  const { fused } = await registerWasmKernels();
   return {
     registered: "wasm",
     describe: async () => {
       const simd = await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT");
-      const threads = wasm.getThreadsCount();
-      return `tfjs-backend-wasm ${wasm.version_wasm}, SIMD ${simd ? "on" : "off"}, ${threads} thread${threads === 1 ? "" : "s"}`;
+      const kernels = `SIMD ${simd ? "on" : "off"}, filter gradient ${fused ? "with" : "without"} fused multiply-add`;
+      return `tfjs-backend-wasm ${wasm.version_wasm}, ${kernels}, ${plural(wasm.getThreadsCount(), "thread")}`;
     },
   };
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Folder of the wasm binaries with a trailing slash; undefined in a browser, where the page's own paths hold. */

@@ -93,8 +93,7 @@ async function activate(name: BackendName): Promise<{ description: string; disco
   if (tf.getBackend() !== backend.registered && !(await tf.setBackend(backend.registered))) {
     throw new Error(`TensorFlow.js could not initialise ${backend.registered}`);
   }
-  await tf.ready();
-  await checkComputes();
+  await silently(checkComputes);
   return {
     description: await backend.describe(),
     ...(backend.discouraged !== undefined && { discouraged: backend.discouraged }),
@@ -109,6 +108,17 @@ async function checkComputes(): Promise<void> {
   const [value] = await result.data();
   result.dispose();
   if (value !== 11) throw new Error(`a test convolution gave ${value} instead of 11`);
+}
+
+/** The cpu backend prints an advertisement at its first operation unless TensorFlow.js is in production mode. */
+async function silently(work: () => Promise<void>): Promise<void> {
+  const before = tf.env().getBool("PROD");
+  tf.env().set("PROD", true);
+  try {
+    await work();
+  } finally {
+    tf.env().set("PROD", before);
+  }
 }
 
 /** A function that makes the backend active again that is active now (or none). */
