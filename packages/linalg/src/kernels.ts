@@ -95,8 +95,8 @@ export interface Workspace {
 
 /**
  * The routines on plain positions, as an implementation provides them: a, b, c, l are indices of float64 numbers in the
- * memory of one workspace, all arguments are checked, no dimension is 0, and the entries given to `syevd` are scaled
- * to a largest absolute value near 1.
+ * memory of one workspace, all arguments are checked, no dimension is 0, and the entries given to `syevd` have a
+ * largest absolute value between 1e-9 and 1e9, or are all zero.
  */
 export interface Routines {
   gemm(

@@ -177,8 +177,8 @@ function overlap(argument: string): SettingError {
 }
 
 /**
- * Multiplies the lower triangle by a power of two when its largest entry is so large or small that squares could
- * overflow or underflow. Returns that power (1 when nothing was done), or 0 when an entry is NaN or infinite.
+ * Multiplies the lower triangle by a power of two when its largest entry is far from 1, so that squares of what
+ * matters neither overflow nor underflow. Returns that power (1 when nothing was done), or 0 when an entry is NaN or infinite.
  */
 function scaleLowerTriangle(n: number, memory: Float64Array, a: number, lda: number): number {
   let largest = 0;
@@ -189,7 +189,7 @@ function scaleLowerTriangle(n: number, memory: Float64Array, a: number, lda: num
       if (size > largest) largest = size;
     }
   }
-  if (largest === 0 || (largest > 1e-100 && largest < 1e100)) return 1;
+  if (largest === 0 || (largest > 1e-9 && largest < 1e9)) return 1;
   const scale = 2 ** Math.max(-1022, Math.min(1022, -Math.floor(Math.log2(largest))));
   for (let i = 0; i < n; i++) for (let p = a + i * lda, end = p + i; p <= end; p++) memory[p] *= scale;
   return scale;

@@ -5,6 +5,8 @@
 /** Sweeps allowed per eigenvalue; two or three are usual. */
 const SWEEPS = 60;
 const EPSILON = 2 ** -52;
+/** Couplings below EPSILON times this are dropped even among small entries; the whole matrix is of size 1e-9 to 1e9. */
+const SMALLEST = 1e-120;
 
 /** Eigenvalues ascend in x[w ..]; row k of a becomes eigenvector k. Returns 0 or the index of the one that stalled. */
 export function decomposeSymmetric(x: Float64Array, n: number, a: number, lda: number, w: number): number {
@@ -110,7 +112,7 @@ function accumulateReflections(v: Float64Array, n: number, a: number, lda: numbe
 
 function implicitQl(v: Float64Array, n: number, a: number, lda: number, d: Float64Array, e: Float64Array): number {
   let shift = 0;
-  let size = 0;
+  let size = SMALLEST;
   for (let l = 0; l < n; l++) {
     size = Math.max(size, Math.abs(d[l]) + Math.abs(e[l]));
     let m = l;

@@ -5,11 +5,13 @@ import { get, madd, set } from "./vector";
 
 const SWEEPS: i32 = 60;
 const EPSILON: f64 = 2.220446049250313e-16;
+/** Couplings below EPSILON times this are dropped even among small entries; the whole matrix is of size 1e-9 to 1e9. */
+const SMALLEST: f64 = 1e-120;
 
 /** Rows of X [n, width] are rotated along. rotations: scratch 2 n. Returns 0 or the 1-based index that stalled. */
 export function implicitQl(n: i32, d: usize, e: usize, x: usize, ldx: usize, width: i32, rotations: usize): i32 {
   let shift: f64 = 0;
-  let size: f64 = 0;
+  let size: f64 = SMALLEST;
   set(e, n - 1, 0);
   for (let l = 0; l < n; l++) {
     size = Math.max(size, Math.abs(get(d, l)) + Math.abs(get(e, l)));
