@@ -2,11 +2,10 @@
 // What is kept is bounded: beyond `keptBytesLimit` only the images are held and the forward pass is repeated, with equal results.
 
 import { SettingError } from "@worstcase/core";
-import { tf, useBackend } from "@worstcase/tensor";
+import { type BackendName, useBackend } from "@worstcase/tensor";
+import { activate } from "./backend.js";
 import type { FoldedNetwork } from "./fold.js";
 import { FrozenNetwork, type Kept, release } from "./frozenNetwork.js";
-
-export type BackendName = Awaited<ReturnType<typeof useBackend>>["name"];
 
 /** What `LocalEngine` and its twin in a worker thread do. Images [count, 32, 32, 3], features and their gradients [count, features]. */
 export interface Engine {
@@ -38,12 +37,12 @@ export class LocalEngine implements Engine {
   }
 
   async features(images: Float32Array, count: number): Promise<Float32Array> {
-    await this.activate();
+    await activate(this.backend);
     return (await this.network.forward(images, count, false)).data;
   }
 
   async linearise(id: number, images: Float32Array, count: number): Promise<Float32Array> {
-    await this.activate();
+    await activate(this.backend);
     const keep = this.keptBytes < keptBytesLimit;
     const { data, kept } = await this.network.forward(images, count, keep);
     this.keptBytes += kept?.bytes ?? 0;
@@ -58,7 +57,7 @@ export class LocalEngine implements Engine {
     }
     this.kept.delete(id);
     if ("images" in kept) return this.pullback(kept.images, kept.count, featureGradient);
-    await this.activate();
+    await activate(this.backend);
     this.keptBytes -= kept.bytes;
     return this.network.pullback(kept, featureGradient);
   }
@@ -72,7 +71,7 @@ export class LocalEngine implements Engine {
   }
 
   async pullback(images: Float32Array, count: number, featureGradient: Float32Array): Promise<Float32Array> {
-    await this.activate();
+    await activate(this.backend);
     const { kept } = await this.network.forward(images, count, true);
     return this.network.pullback(kept!, featureGradient);
   }
@@ -80,11 +79,5 @@ export class LocalEngine implements Engine {
   async close(): Promise<void> {
     for (const id of [...this.kept.keys()]) await this.forget(id);
     this.network.dispose();
-  }
-
-  /** Another user of TensorFlow.js in this thread may have switched the backend. */
-  private async activate(): Promise<void> {
-    const registered = this.backend.startsWith("tfjs-node") ? "tensorflow" : this.backend;
-    if (tf.getBackend() !== registered) await useBackend(this.backend);
   }
 }

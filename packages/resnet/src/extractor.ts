@@ -16,7 +16,7 @@ import {
   ShapeError,
   sampleCount,
 } from "@worstcase/core";
-import { useBackend } from "@worstcase/tensor";
+import { type BackendName, useBackend } from "@worstcase/tensor";
 import {
   type Architecture,
   type ArchitectureName,
@@ -24,9 +24,10 @@ import {
   inputShape,
   parameterShapes,
 } from "./architecture.js";
+import { nextTurn } from "./backend.js";
 import { detectArchitecture } from "./detect.js";
-import { type BackendName, type Engine, LocalEngine } from "./engine.js";
-import { foldNetwork, type Normalisation } from "./fold.js";
+import { type Engine, LocalEngine } from "./engine.js";
+import { checkNormalisation, foldNetwork, type Normalisation } from "./fold.js";
 import type { NetworkWeights } from "./weights.js";
 import { WorkerEngine } from "./workerEngine.js";
 
@@ -234,6 +235,7 @@ class Extractor implements ResNetExtractor {
           next = Math.min(count, from + this.batchSize);
           try {
             await work(engine, from, next);
+            await nextTurn();
           } catch (error) {
             next = count;
             throw error;
@@ -295,16 +297,4 @@ function checkOptions({ batchSize, workers, normalisation, weights }: ExtractorO
     throw new SettingError({ argument: "options.workers", expected: "an integer in 0 .. 64", received: workers });
   }
   checkNormalisation(normalisation, "options.normalisation");
-}
-
-/** Throws SettingError unless mean and std hold three finite numbers each, std above 0. */
-export function checkNormalisation(normalisation: Normalisation, argument: string): void {
-  for (const part of ["mean", "std"] as const) {
-    const values = normalisation?.[part];
-    const valid = (value: unknown) => Number.isFinite(value) && (part === "mean" || (value as number) > 0);
-    if (!Array.isArray(values) || values.length !== 3 || !values.every(valid)) {
-      const expected = `three finite numbers${part === "std" ? " > 0" : ""}, one per colour channel, in pixel units [0, 1]`;
-      throw new SettingError({ argument: `${argument}.${part}`, expected, received: values });
-    }
-  }
 }

@@ -3,6 +3,7 @@
 // so a norm after a convolution disappears into its filter and bias. A norm before a ReLU that starts a pre-activation block stays (`entry`).
 // Filters become [height, width, in, out]; the filters of the backward pass are prepared here once.
 
+import { SettingError } from "@worstcase/core";
 import { type Architecture, blocksOf, orderOf, stageChannels } from "./architecture.js";
 import type { NetworkWeights } from "./weights.js";
 
@@ -55,6 +56,18 @@ export interface FoldedNetwork {
   readonly stemBack: PlainArray;
   readonly blocks: readonly FoldedBlock[];
   readonly finalNorm: Affine | null;
+}
+
+/** Throws SettingError unless mean and std hold three finite numbers each, std above 0. */
+export function checkNormalisation(normalisation: Normalisation, argument: string): void {
+  for (const part of ["mean", "std"] as const) {
+    const values = normalisation?.[part];
+    const valid = (value: unknown) => Number.isFinite(value) && (part === "mean" || (value as number) > 0);
+    if (!Array.isArray(values) || values.length !== 3 || !values.every(valid)) {
+      const expected = `three finite numbers${part === "std" ? " > 0" : ""}, one per colour channel, in pixel units [0, 1]`;
+      throw new SettingError({ argument: `${argument}.${part}`, expected, received: values });
+    }
+  }
 }
 
 /** Folds checked weights (see `checkWeights`). */
@@ -137,7 +150,7 @@ function filterOf(
 }
 
 /** Copies channel i to channel i + (outs - ins) / 2. */
-function paddingFilter(ins: number, outs: number): PlainArray {
+export function paddingFilter(ins: number, outs: number): PlainArray {
   const data = new Float32Array(ins * outs);
   for (let i = 0; i < ins; i++) data[i * outs + i + (outs - ins) / 2] = 1;
   return { shape: [1, 1, ins, outs], data };

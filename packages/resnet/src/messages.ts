@@ -13,7 +13,8 @@ import {
   UnsupportedError,
   type WorstcaseError,
 } from "@worstcase/core";
-import type { BackendName, Engine } from "./engine.js";
+import type { BackendName } from "@worstcase/tensor";
+import type { Engine } from "./engine.js";
 import type { FoldedNetwork } from "./fold.js";
 
 /** Given to a worker at its start. */
