@@ -1,5 +1,9 @@
 export { type Activation, paperActivation, quadraticActivation, reluFit } from "./activation.js";
 export { type Attack, type Certificate, type CertificateInput, lowerBound } from "./certificate.js";
+export type { FactoredStatus, RoundReport } from "./factored/trainFactored.js";
+export { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
+export { type FitOptions, type FitResult, fitPolynomial, fitPrepared, type RoundEvent } from "./fit.js";
+export type { ClassWeights, HingeLoss } from "./hingeWeights.js";
 export {
   evaluateQuadratic,
   linearQuadratic,
@@ -8,6 +12,7 @@ export {
   quadraticFromNeurons,
   subtractQuadratics,
 } from "./quadratic.js";
+export { type ObjectiveParts, robustObjective } from "./robustObjective.js";
 export { type SphereExtreme, type SphereExtremes, sphereExtremes } from "./sphere.js";
 export {
   prepareWorstCase,
