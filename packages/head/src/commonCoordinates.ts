@@ -10,7 +10,11 @@ import type { LinearWeights } from "./linearHead.js";
 /** A quadratic over z as a quadratic over u. Throws SettingError unless `to` is isotropic with the centre of `from`. */
 export function toIsotropic(quadratic: Quadratic, from: FeatureScaling, to: FeatureScaling): Quadratic {
   if (to.whitening || from.centre.some((value, k) => value !== to.centre[k])) {
-    throw new SettingError({ argument: "to", expected: "an isotropic scaling fitted on the same features", received: to.kind });
+    throw new SettingError({
+      argument: "to",
+      expected: "an isotropic scaling fitted on the same features",
+      received: to.kind,
+    });
   }
   const ratio = to.scale / from.scale;
   if (!from.whitening && ratio === 1) return quadratic;
@@ -20,7 +24,8 @@ export function toIsotropic(quadratic: Quadratic, from: FeatureScaling, to: Feat
   const Q = product(product(scaledMap, quadratic.Q, dimension), scaledMap, dimension);
   for (let a = 0; a < dimension; a++) for (let b = 0; b < a; b++) Q[a * dimension + b] = Q[b * dimension + a];
   const q = new Float64Array(dimension);
-  for (let a = 0; a < dimension; a++) for (let b = 0; b < dimension; b++) q[a] += scaledMap[a * dimension + b] * quadratic.q[b];
+  for (let a = 0; a < dimension; a++)
+    for (let b = 0; b < dimension; b++) q[a] += scaledMap[a * dimension + b] * quadratic.q[b];
   return { dimension, Q, q, s: quadratic.s };
 }
 
@@ -29,13 +34,20 @@ export function linearToIsotropic(weights: LinearWeights, to: FeatureScaling): Q
   const size = to.centre.length;
   const classes = weights.bias.length;
   if (weights.weight.length !== classes * size) {
-    throw new ShapeError({ argument: "weights.weight", expected: `[${classes}, ${size}]`, received: weights.weight.length });
+    throw new ShapeError({
+      argument: "weights.weight",
+      expected: `[${classes}, ${size}]`,
+      received: weights.weight.length,
+    });
   }
   return Array.from({ length: classes }, (_, c) => {
     const row = Float64Array.from(weights.weight.subarray(c * size, (c + 1) * size));
     let offset = weights.bias[c];
     for (let k = 0; k < size; k++) offset += row[k] * to.centre[k];
-    return linearQuadratic(row.map((value) => value * to.scale), offset);
+    return linearQuadratic(
+      row.map((value) => value * to.scale),
+      offset,
+    );
   });
 }
 

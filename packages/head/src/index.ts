@@ -9,8 +9,18 @@ export {
   type RadiusChoice,
   summarise,
 } from "./calibrateRadius.js";
+export { linearToIsotropic, toIsotropic } from "./commonCoordinates.js";
 export { cachedFeatures, type FeatureCacheOptions } from "./featureCache.js";
 export { applyScaling, type FeatureScaling, fitScaling, pullBackScaling } from "./featureScaling.js";
 export { readIfPresent, writeWhole } from "./files.js";
+export { type GatedHeadOptions, type GatedTraining, trainGatedHead } from "./gatedHead.js";
+export { loadHead, saveHead } from "./headFile.js";
 export { meanJacobianProduct, whiteningOf } from "./jacobian.js";
 export { createLinearClassifier, type LinearWeights } from "./linearHead.js";
+export {
+  type PolynomialClass,
+  type PolynomialHeadOptions,
+  robustSamples,
+  trainPolynomialHead,
+} from "./polynomialHead.js";
+export type { Evidence, FeatureRobustness, Remember, RobustHead, TrainedParameters } from "./robustHead.js";

@@ -12,7 +12,10 @@ export const pretrainSchema = z.strictObject({
   download: z.boolean().default(false).describe("download missing data from its official address, hash checked"),
   train: count(2).default(8000).describe("training images"),
   validation: count(1).default(1000).describe("validation images"),
-  architecture: z.enum(["preact-resnet18", "resnet20", "resnet56"]).default("preact-resnet18").describe("network (preact-resnet18, resnet20, resnet56)"),
+  architecture: z
+    .enum(["preact-resnet18", "resnet20", "resnet56"])
+    .default("preact-resnet18")
+    .describe("network (preact-resnet18, resnet20, resnet56)"),
   width: numeric(z.number().positive().max(4)).default(0.125).describe("width multiplier of preact-resnet18"),
   finalNorm: z.boolean().default(false).describe("BatchNorm and ReLU after the last block of preact-resnet18"),
   epochs: count().default(12).describe("passes over the training images"),

@@ -92,3 +92,9 @@ export function completeConfig(settings: RobustifySettings): RobustifyConfig {
     epsilon: [...new Set(settings.epsilon)].sort((a, b) => a - b) as [number, ...number[]],
   };
 }
+
+/** Heads trained for one beta: per kind one that is not robust, and one for every radius of every set. */
+export function pairsOf({ head, set, radius }: Pick<RobustifyConfig, "head" | "set" | "radius">): number {
+  const robust = set.reduce((sum, kind) => sum + (kind === "isotropic" ? radius.length : 1), 0);
+  return head.length * (1 + robust);
+}

@@ -5,7 +5,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DataError, type DifferentiableClassifier } from "@worstcase/core";
 import { createLinearClassifier, type LinearWeights } from "@worstcase/head";
-import { createExtractor, loadWeights, type NetworkWeights, type Normalisation, type ResNetExtractor } from "@worstcase/resnet";
+import {
+  createExtractor,
+  loadWeights,
+  type NetworkWeights,
+  type Normalisation,
+  type ResNetExtractor,
+} from "@worstcase/resnet";
 import { readSafetensors } from "@worstcase/safetensors";
 import type { RobustifyConfig } from "../config/robustify.js";
 
@@ -23,7 +29,11 @@ const cifar = { mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] } a
 const known = {
   resnet20: { file: "resnet20_cifar10.safetensors", architecture: "resnet20", normalisation: imagenet },
   resnet56: { file: "resnet56_cifar10.safetensors", architecture: "resnet56", normalisation: imagenet },
-  "preact-resnet18": { file: "preactresnet18_cifar10.safetensors", architecture: "preact-resnet18", normalisation: cifar },
+  "preact-resnet18": {
+    file: "preactresnet18_cifar10.safetensors",
+    architecture: "preact-resnet18",
+    normalisation: cifar,
+  },
 } as const;
 
 export const embeddedWeights = fileURLToPath(new URL("../assets/shapes-preact-resnet18.safetensors", import.meta.url));
@@ -36,16 +46,28 @@ export async function openBackbone(request: BackboneRequest): Promise<Backbone> 
   const bytes = await readWeights(path);
   const weights = loadWeights(bytes);
   const architecture = request.backbone === "embedded" ? "auto" : known[request.backbone].architecture;
-  const normalisation = statedNormalisation(bytes) ?? (request.backbone === "embedded" ? null : known[request.backbone].normalisation);
+  const normalisation =
+    statedNormalisation(bytes) ?? (request.backbone === "embedded" ? null : known[request.backbone].normalisation);
   if (!normalisation) {
     throw new DataError({ argument: path, expected: "mean and std in the file's metadata", received: "none" });
   }
   const { backend, workers } = request;
-  const extractor = await createExtractor({ architecture, weights, normalisation, backend, ...(workers === undefined ? {} : { workers }) });
+  const extractor = await createExtractor({
+    architecture,
+    weights,
+    normalisation,
+    backend,
+    ...(workers === undefined ? {} : { workers }),
+  });
   if (!extractor.head) {
     await extractor.close();
     const hint = "the table compares heads with the backbone's own";
-    throw new DataError({ argument: path, expected: "weights with a linear layer", received: headNames(weights), hint });
+    throw new DataError({
+      argument: path,
+      expected: "weights with a linear layer",
+      received: headNames(weights),
+      hint,
+    });
   }
   return { extractor, weights: extractor.head, head: createLinearClassifier(extractor.head, "backbone head") };
 }
@@ -62,7 +84,12 @@ async function readWeights(path: string): Promise<Uint8Array> {
   try {
     return new Uint8Array(await readFile(path));
   } catch (error) {
-    throw new DataError({ argument: "--weights", expected: "a readable file", received: path, hint: (error as NodeJS.ErrnoException).code ?? "" });
+    throw new DataError({
+      argument: "--weights",
+      expected: "a readable file",
+      received: path,
+      hint: (error as NodeJS.ErrnoException).code ?? "",
+    });
   }
 }
 

@@ -1,8 +1,7 @@
 // The images of a run, in three parts that never mix: training, validation (for every choice), test (for the final numbers only).
 
-import type { LabelledBatch } from "@worstcase/core";
+import type { LabelledBatch, WorkOptions } from "@worstcase/core";
 import { generateShapes, loadCifar10 } from "@worstcase/datasets";
-import type { WorkOptions } from "@worstcase/core";
 import type { RobustifyConfig } from "../config/robustify.js";
 
 export interface Images {

@@ -37,6 +37,9 @@ export const arraysUnit: UnitCodec<Record<string, { data: Float32Array; shape: r
     ),
 };
 
+/** A name as part of a file name. */
+export const fileName = (name: string) => name.replace(/[^a-zA-Z0-9.]+/g, "-");
+
 export class RunFolder {
   private constructor(readonly path: string) {}
 
@@ -98,10 +101,37 @@ export class RunFolder {
       }
     }
     const encoded = codec.encode(await compute());
-    await writeWhole(path, encoded);
-    await this.log({ type: "unit-finished", unit });
+    await this.keepEncoded(path, unit, encoded);
     // what was stored is what is used, so that a resumed run sees the same value
     return codec.decode(typeof encoded === "string" ? new TextEncoder().encode(encoded) : encoded);
+  }
+
+  /** Keeps a finished unit. */
+  async keep<T>(unit: string, codec: UnitCodec<T>, value: T): Promise<void> {
+    await this.keepEncoded(join(this.path, "checkpoint", `${unit}.${codec.extension}`), unit, codec.encode(value));
+  }
+
+  /** The finished units whose names begin with `prefix`, in the order of their names. Damaged ones are left out. */
+  async kept<T>(prefix: string, codec: UnitCodec<T>): Promise<T[]> {
+    const checkpoint = join(this.path, "checkpoint");
+    await mkdir(checkpoint, { recursive: true });
+    const names = (await readdir(checkpoint)).filter(
+      (name) => name.startsWith(prefix) && name.endsWith(`.${codec.extension}`),
+    );
+    const units: T[] = [];
+    for (const name of names.sort()) {
+      try {
+        units.push(codec.decode(new Uint8Array(await readFile(join(checkpoint, name)))));
+      } catch {
+        await this.log({ type: "damaged-unit", unit: name });
+      }
+    }
+    return units;
+  }
+
+  private async keepEncoded(path: string, unit: string, encoded: string | Uint8Array): Promise<void> {
+    await writeWhole(path, encoded);
+    await this.log({ type: "unit-finished", unit });
   }
 
   /**
@@ -126,10 +156,5 @@ export class RunFolder {
     const bytes = await readIfPresent(path);
     if (!bytes || bytes.length === 0 || bytes.at(-1) === 10) return;
     await truncate(path, bytes.lastIndexOf(10) + 1);
-  }
-
-  /** The text of a file of the run. */
-  async read(name: string): Promise<string> {
-    return readFile(join(this.path, name), "utf8");
   }
 }
