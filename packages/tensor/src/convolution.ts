@@ -9,6 +9,7 @@ import { ShapeError } from "@worstcase/core";
 import { outputLength } from "./convolutionShape.js";
 
 type Shape4D = [number, number, number, number];
+type Padding = "same" | "valid" | tf.backend_util.ExplicitPadding;
 
 /**
  * Convolution of `x` [samples, height, width, inputChannels] with `filter` [filterHeight, filterWidth, inputChannels,
@@ -37,7 +38,7 @@ export function conv2dInputGradient(
 ): tf.Tensor4D {
   checkGradient(outputGradient.shape, inputShape, filter.shape, stride, padding);
   return tf.tidy(() => {
-    if (!isNative()) return tf.conv2dTranspose(outputGradient, filter, inputShape, stride, padding);
+    if (!isNative()) return tf.conv2dTranspose(outputGradient, filter, inputShape, stride, explicit(padding));
     const [samples, height, width, channels] = inputShape;
     if (isSame(filter.shape, stride, padding))
       return tf.conv2dTranspose(outputGradient, filter, inputShape, stride, "same");
@@ -67,16 +68,17 @@ export function conv2dFilterGradient(
 }
 
 /** tfjs-node refuses explicit padding in gradients: pad first there, or use "same" where it means the same. */
-function paddedInput(
-  x: tf.Tensor4D,
-  filterShape: Shape4D,
-  stride: number,
-  padding: number,
-): [tf.Tensor4D, number | "same"] {
-  if (!isNative() || padding === 0) return [x, padding];
+function paddedInput(x: tf.Tensor4D, filterShape: Shape4D, stride: number, padding: number): [tf.Tensor4D, Padding] {
+  if (!isNative() || padding === 0) return [x, explicit(padding)];
   if (isSame(filterShape, stride, padding)) return [x, "same"];
   const side: [number, number] = [padding, padding];
-  return [tf.pad(x, [[0, 0], side, side, [0, 0]]), 0];
+  return [tf.pad(x, [[0, 0], side, side, [0, 0]]), "valid"];
+}
+
+/** One pair per axis, because TensorFlow.js takes filters as square where the padding is a number. */
+function explicit(padding: number): Exclude<Padding, "same"> {
+  const side: [number, number] = [padding, padding];
+  return padding === 0 ? "valid" : [[0, 0], side, side, [0, 0]];
 }
 
 function isNative(): boolean {
