@@ -1,9 +1,30 @@
 export { type Activation, paperActivation, quadraticActivation, reluFit } from "./activation.js";
 export { type Attack, type Certificate, type CertificateInput, lowerBound } from "./certificate.js";
+export { createPolynomialClassifier, type PolynomialClassifierOptions } from "./classifier.js";
 export type { FactoredStatus, RoundReport } from "./factored/trainFactored.js";
 export { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
 export { type FitOptions, type FitResult, fitPolynomial, fitPrepared, type RoundEvent } from "./fit.js";
-export type { ClassWeights, HingeLoss } from "./hingeWeights.js";
+export { type FlipDistances, type FlipOptions, flipDistances } from "./flipDistance.js";
+export { type HeadJson, headFromJson, headToJson, type PolynomialHead, type QuadraticJson } from "./headJson.js";
+export { type ClassWeights, type HingeLoss, hingeWeights } from "./hingeWeights.js";
+export type { SignLabels } from "./inputs.js";
+export {
+  type ClassFit,
+  combineClasses,
+  fitClass,
+  fitOneVersusAll,
+  type OneVersusAllFit,
+  type OneVersusAllOptions,
+} from "./oneVersusAll.js";
+export {
+  exactRobustAccuracy,
+  type PairwiseMargins,
+  type PairwiseOptions,
+  type PairwiseOracle,
+  pairwiseWorstMargins,
+  preparePairwise,
+  type RobustAccuracy,
+} from "./pairwise.js";
 export {
   evaluateQuadratic,
   linearQuadratic,

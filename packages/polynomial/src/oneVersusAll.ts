@@ -1,0 +1,123 @@
+// One-versus-all training of C classes on shared points (math.md 10): class c against the rest, each with its certificate;
+// the certificates add up. A detector flags classes whose optimum is hardly better than a constant (pilot.md 5.3).
+
+import { checkLabels, type NumericBatch, SettingError, ShapeError, type Warning } from "@worstcase/core";
+import { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
+import { type FitOptions, type FitResult, fitPrepared, resolveKernels } from "./fit.js";
+import { hingeWeights } from "./hingeWeights.js";
+import { checkInteger } from "./inputs.js";
+import type { Quadratic } from "./quadratic.js";
+
+export interface OneVersusAllOptions extends FitOptions {
+  /** Classes to train, for checkpointing or splitting the work; default all. */
+  readonly onlyClasses?: readonly number[];
+}
+
+export interface ClassFit extends FitResult {
+  readonly class: number;
+  /** Objective of the best constant score: min(all, twice either class) of the hinge weights. */
+  readonly constantObjective: number;
+  /** The objective is at least 0.9 times the best constant's: this score says almost nothing. */
+  readonly collapsed: boolean;
+}
+
+export interface OneVersusAllFit {
+  /** In the order trained; all classes unless `onlyClasses` was given. */
+  readonly classes: readonly ClassFit[];
+  /** Score of each trained class. */
+  readonly quadratics: readonly Quadratic[];
+  /** Sums over the trained classes, and their relative gap. */
+  readonly objective: number;
+  readonly lowerBound: number;
+  readonly gap: number;
+  readonly seconds: number;
+  readonly kernels: string;
+  readonly warnings: readonly Warning[];
+}
+
+const collapseShare = 0.9;
+
+/**
+ * Trains class against rest for every class. features `[samples, features]`, labels: class indices `[samples]`.
+ * Throws as `fitPolynomial`, and DataError on labels out of range.
+ */
+export function fitOneVersusAll(
+  features: NumericBatch,
+  labels: Int32Array,
+  classCount: number,
+  options: OneVersusAllOptions,
+): OneVersusAllFit {
+  const { onlyClasses, ...fitOptions } = options;
+  checkInteger(classCount, "classCount", 2);
+  const data = prepareTrainingData(features, {
+    kernels: resolveKernels(options.kernels),
+    maxNeurons: options.maxNeurons,
+  });
+  checkLabels(labels, data.samples, classCount);
+  const wanted = onlyClasses ?? Array.from({ length: classCount }, (_, c) => c);
+  if (wanted.length === 0) {
+    throw new SettingError({ argument: "options.onlyClasses", expected: "at least one class", received: wanted });
+  }
+  const classes = wanted.map((c) => fitClass(data, labels, c, { ...fitOptions, classCount }));
+  return combineClasses(classes);
+}
+
+/**
+ * Trains one class against the rest on prepared data, so that the caller can store each class as it is done.
+ * `options.classCount` bounds the labels; `combineClasses` puts the results together.
+ */
+export function fitClass(
+  data: TrainingData,
+  labels: Int32Array,
+  classIndex: number,
+  options: FitOptions & { readonly classCount: number },
+): ClassFit {
+  const { classCount, ...fitOptions } = options;
+  checkInteger(classCount, "options.classCount", 2);
+  checkLabels(labels, data.samples, classCount);
+  if (!Number.isInteger(classIndex) || classIndex < 0 || classIndex >= classCount) {
+    const expected = `a class in 0 .. ${classCount - 1}`;
+    throw new SettingError({ argument: "classIndex", expected, received: classIndex });
+  }
+  const signs = Float64Array.from(labels, (label) => (label === classIndex ? 1 : -1));
+  const fit = fitPrepared(data, signs, fitOptions, classIndex);
+  const constantObjective = bestConstant(signs, hingeWeights(signs, fitOptions));
+  const warnings = [...fit.warnings];
+  const collapsed = constantObjective > 0 && fit.objective.total >= collapseShare * constantObjective;
+  if (collapsed) {
+    const share = ((100 * fit.objective.total) / constantObjective).toFixed(0);
+    const message = `class ${classIndex}: the objective is ${share} % of the best constant score's; lower the radius or balance the classes`;
+    warnings.push({ code: "collapsed-class", message });
+  }
+  if (constantObjective === 0) {
+    warnings.push({ code: "absent-class", message: `class ${classIndex}: all samples are on one side` });
+  }
+  return { ...fit, class: classIndex, constantObjective, collapsed, warnings };
+}
+
+/** Sums objectives and certificates of separately trained classes. Throws ShapeError when none is given. */
+export function combineClasses(classes: readonly ClassFit[]): OneVersusAllFit {
+  if (classes.length === 0) {
+    throw new ShapeError({ argument: "classes", expected: "at least one fitted class", received: 0 });
+  }
+  const sum = (of: (fit: ClassFit) => number) => classes.reduce((total, fit) => total + of(fit), 0);
+  const objective = sum((fit) => fit.objective.total);
+  const lowerBound = sum((fit) => fit.lowerBound);
+  return {
+    classes,
+    quadratics: classes.map((fit) => fit.quadratic),
+    objective,
+    lowerBound,
+    gap: (objective - lowerBound) / objective,
+    seconds: sum((fit) => fit.seconds),
+    kernels: classes[0].kernels,
+    warnings: classes.flatMap((fit) => fit.warnings),
+  };
+}
+
+/** A constant t has hinge (1 - t) W+ + (1 + t) W- on [-1, 1]: linear, so the best is at -1 or 1 (0 when they tie). */
+function bestConstant(signs: Float64Array, weights: Float64Array): number {
+  const sums = [0, 0];
+  for (let i = 0; i < signs.length; i++) sums[signs[i] > 0 ? 1 : 0] += weights[i];
+  return 2 * Math.min(sums[0], sums[1]);
+}
