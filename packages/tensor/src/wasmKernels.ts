@@ -1,10 +1,11 @@
-// Registers the two gradients of conv2d for the wasm backend: the stock input gradient is a naive loop (about 2 GF/s) and
-// the stock filter gradient is missing. tf.grad of any tf.conv2d in the process then uses these.
+// Registers what the wasm backend lacks for training: the stock input gradient of conv2d is a naive loop (about 2 GF/s),
+// its filter gradient and the gradient of tf.gather are missing. tf.grad of any tf.conv2d in the process uses these.
 
 import * as tf from "@tensorflow/tfjs-core";
 import type { ConvolutionSizes } from "./convolutionShape.js";
 import { type FilterGradientKernel, loadFilterGradientKernel } from "./filterGradientKernel.js";
 import { type HeapBackend, inputGradient } from "./inputGradient.js";
+import { segmentSum } from "./segmentSum.js";
 
 type Shape4D = [number, number, number, number];
 
@@ -26,6 +27,12 @@ export async function registerWasmKernels(): Promise<{ fused: boolean }> {
     const sizes = sizesOf(attrs, x.shape, filterShape, dy.shape);
     return filterGradient(kernel, x, dy, filterShape, sizes, backend as HeapBackend);
   });
+  if (!tf.getKernel(tf.UnsortedSegmentSum, "wasm")) {
+    replaceKernel(tf.UnsortedSegmentSum, ({ inputs, attrs, backend }) => {
+      const { numSegments } = attrs as unknown as { numSegments: number };
+      return segmentSum(inputs.x!, inputs.segmentIds!, numSegments, backend as HeapBackend);
+    });
+  }
   return { fused: kernel.fused };
 }
 
