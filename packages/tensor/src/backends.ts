@@ -40,7 +40,8 @@ function nativeHint(name: string): string {
 let nativePackage: string | undefined;
 
 async function loadNative(name: string): Promise<Loaded> {
-  if (nativePackage && nativePackage !== name) throw new Error(`${nativePackage} is already loaded in this process`);
+  if (nativePackage && nativePackage !== name)
+    throw new Error(`one native TensorFlow per process, and ${nativePackage} is already loaded`);
   // Node 24 removed two helpers that tfjs-node 4.22 still calls
   const util = (await import("node:util")).default as unknown as Record<string, unknown>;
   util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
