@@ -10,7 +10,7 @@ import { type ClassWeights, type HingeLoss, hingeWeights } from "./hingeWeights.
 import { checkInteger, checkKeys, checkNumber, checkSignLabels, type SignLabels } from "./inputs.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "./quadratic.js";
 import { type ObjectiveParts, robustObjective } from "./robustObjective.js";
-import { radiusValue } from "./worstCase/worstCase.js";
+import { prepareWorstCase, radiusValue, type WorstCase, type WorstCaseOracle } from "./worstCase/worstCase.js";
 
 export interface RoundEvent extends RoundReport {
   readonly type: "round";
@@ -67,6 +67,8 @@ export interface FitResult {
   /** Name of the linear algebra used. */
   readonly kernels: string;
   readonly warnings: readonly Warning[];
+  /** Exact worst case of this network; prepared at the first call. Same contract as the function `worstCase`. */
+  worstCase(points: NumericBatch, labels: SignLabels, radius: number | Radius): WorstCase;
 }
 
 const knownOptions = [
@@ -128,6 +130,7 @@ export function fitPrepared(
     { points, labels, radius, attack, weights: dualWeights, hingeWeights: weights, beta, activation },
     { kernels },
   );
+  let oracle: WorstCaseOracle | null = null;
   const gap = (objective.total - certificate.lowerBound) / objective.total;
   return {
     status: outcome.status,
@@ -143,6 +146,10 @@ export function fitPrepared(
     seconds: (performance.now() - started) / 1000,
     kernels: kernels.name,
     warnings: warningsFor(outcome.status, gap, settings.tolerance),
+    worstCase(given, signs, r) {
+      oracle ??= prepareWorstCase(quadratic, { kernels });
+      return oracle.solve(given, signs, r);
+    },
   };
 }
 

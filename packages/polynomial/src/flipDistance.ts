@@ -143,7 +143,8 @@ function flipRow(
     derivative *= 2 * lambda;
     if (value > 0) high = excess;
     else low = excess;
-    if (Math.abs(value) <= 4e-16 * start || high - low <= 4e-16 * high || excess < 1e-280) break;
+    if (Math.abs(value) <= 4e-16 * start || excess < 1e-280) break;
+    if (high < Number.POSITIVE_INFINITY && high - low <= 4e-16 * high) break;
     let next: number;
     if (excess >= base) {
       const nu = 1 / lambda + value / (lambda * lambda * derivative);

@@ -47,7 +47,7 @@ export function checkInteger(value: number, argument: string, least: number): vo
 export function checkKeys(options: object, known: readonly string[], argument = "options"): void {
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
-    const near = known.find((name) => name.toLowerCase().startsWith(key.toLowerCase().slice(0, 4)));
+    const near = known.find((name) => name.toLowerCase().startsWith(key.toLowerCase().slice(0, 3)));
     const hint = near ? `did you mean ${near}?` : undefined;
     const details = { argument: `${argument}.${key}`, expected: `one of ${known.join(", ")}`, received: "unknown" };
     throw new SettingError(hint ? { ...details, hint } : details);

@@ -11,6 +11,8 @@ import type { RotatedForm } from "./rotatedForm.js";
 /** Smallest start of delta: keeps 0/0 out of the hot loop when a row is exactly in the hard case. */
 const tiniest = 1e-290;
 const maximumSteps = 100;
+/** Below it a radius only acts through the slope, and its square would underflow. */
+const negligible = 1e-140;
 
 /** Scratch of `solveRows`, made once per form. */
 export interface TrustRegionSolver {
@@ -84,7 +86,7 @@ export function solveRows(
     const shift = lowest > 0 ? lowest : 0;
     let score = constant;
     let delta = shift > tiniest ? shift : tiniest;
-    const inverseRadius = radius > 0 ? 1 / radius : 0;
+    const inverseRadius = radius < negligible ? 0 : 1 / radius;
     for (let k = 0; k < rank; k++) {
       const x = rotated[row + k];
       const hx = eigenvalues[k] * x;
@@ -95,8 +97,10 @@ export function solveRows(
       const start = Math.abs(a) * inverseRadius - gap[k];
       if (start > delta) delta = start;
     }
-    if (radius === 0 || rank === 0) {
-      value[i] = label * score;
+    if (radius < negligible || rank === 0) {
+      let norm2 = 0;
+      for (let k = 0; k < rank; k++) norm2 += square[k];
+      value[i] = label * score - 2 * radius * Math.sqrt(norm2);
       multiplier[i] = 0;
       if (perturbation) for (let k = 0; k < rank; k++) perturbation[row + k] = 0;
       continue;
