@@ -1,11 +1,4 @@
-export {
-  type FitGatedReluOptions,
-  type FitProgress,
-  type FitStatus,
-  fitGatedRelu,
-  type GatedReluResult,
-  type Objective,
-} from "./gated/fitGatedRelu.js";
+export { type FitGatedReluOptions, fitGatedRelu, type GatedReluResult } from "./gated/fitGatedRelu.js";
 export {
   type GatedReluJson,
   type GatedReluModel,
@@ -14,3 +7,4 @@ export {
   gatedScores,
 } from "./gatedModel.js";
 export { type GateSet, gatesFromVectors, type SampledGates, type SampleGatesOptions, sampleGates } from "./gates.js";
+export type { FitProgress, FitStatus, Objective } from "./proximal/minimise.js";

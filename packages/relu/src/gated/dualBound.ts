@@ -39,15 +39,15 @@ export class DualBundle {
     this.trial = new Float64Array(length);
   }
 
-  /** Takes the pair (-gradient, dualSum); `weight` counts in the running average. Returns its own bound. */
+  /** Takes the pair (-gradient, dualSum); `weight` counts in the running average. Returns its largest ||h_pc|| / beta. */
   add(gradient: Float64Array, dualSum: number, weight: number): number {
-    const own = dualBound(gradient, dualSum, this.groupLength, this.beta);
+    const violation = largestGroupNorm(gradient, this.groupLength) / this.beta;
     this.averageWeight += weight;
     const share = weight / this.averageWeight;
     for (let k = 0; k < gradient.length; k++) this.average[k] -= share * (gradient[k] + this.average[k]);
     this.averageSum += share * (dualSum - this.averageSum);
-    this.best = Math.max(this.best, own);
-    return own;
+    this.best = Math.max(this.best, dualSum / Math.max(1, violation));
+    return violation;
   }
 
   /** Bound of the running average. */

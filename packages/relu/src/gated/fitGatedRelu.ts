@@ -1,39 +1,18 @@
 // Training of the gated ReLU robust head to a certified gap (math.md 13.3, 13.6, 24 H).
 //   minimise over T  1/n sum_i sum_{c != y_i} max(0, 1 - x_i'A_ic + radius ||A_ic||_{q*}) + beta sum_{p,c} ||t_pc||_2
 // Gates stay as they are at x_i inside the ball: exact for the gated model with FIXED gates only (see certifiedMargins for moving gates).
-// Method: R-FISTA on the smoothed problem, smoothing reduced whenever it, and not lack of convergence, makes up the gap.
+// Method: R-FISTA on the smoothed problem, centres moved whenever smoothing, and not lack of convergence, makes up the gap.
 // features: [n, d]   labels: [n]   T: [P, C, d (+1)]
 
-import {
-  checkLabels,
-  type Norm,
-  type NumericBatch,
-  SettingError,
-  throwIfAborted,
-  type Warning,
-  type WorkOptions,
-} from "@worstcase/core";
+import { checkLabels, type Norm, type NumericBatch, SettingError, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels, workspaceSize } from "@worstcase/linalg";
 import { checkBall, projectOnBall } from "../ballSupport.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { checkFeatures, checkGates, checkPositive, type GateSet, patternBits } from "../gates.js";
-import { AcceleratedProximal, largestGroupNorm, sumOfGroupNorms } from "../proximal/acceleratedProximal.js";
-import { DualBundle } from "./dualBound.js";
-import { type HingeData, type HingeValue, RobustHinge, withConstant } from "./robustHinge.js";
-
-export type FitStatus = "optimal" | "zero-optimal" | "iteration-limit" | "stalled";
-
-export interface FitProgress {
-  readonly type: "iteration";
-  readonly iteration: number;
-  /** Best objective so far, without smoothing. */
-  readonly objective: number;
-  readonly lowerBound: number;
-  /** (objective - lowerBound) / objective */
-  readonly gap: number;
-  /** Width of the smoothed hinge at present. */
-  readonly smoothing: number;
-}
+import { AcceleratedProximal, largestGroupNorm } from "../proximal/acceleratedProximal.js";
+import { type FitProgress, type FitStatus, minimise, type Objective } from "../proximal/minimise.js";
+import { GatedProblem, HINGE_SMOOTHING } from "./gatedProblem.js";
+import { type HingeData, RobustHinge, withConstant } from "./robustHinge.js";
 
 export interface FitGatedReluOptions extends WorkOptions<FitProgress> {
   /** Radius of the perturbation ball in FEATURE space, in units of the features as given. */
@@ -52,12 +31,6 @@ export interface FitGatedReluOptions extends WorkOptions<FitProgress> {
   readonly kernels?: Kernels;
 }
 
-export interface Objective {
-  readonly total: number;
-  readonly loss: number;
-  readonly regulariser: number;
-}
-
 export interface GatedReluResult {
   /** `optimal` and `zero-optimal` mean gap <= tolerance; the latter that the zero model is the one returned. */
   readonly status: FitStatus;
@@ -73,9 +46,6 @@ export interface GatedReluResult {
   readonly kernels: KernelName;
   readonly warnings: readonly Warning[];
 }
-
-/** Iterations between events, gap checks and looks at the clock. */
-const BLOCK = 10;
 
 /**
  * Trains a gated ReLU head on features `[n, d]` and class indices `[n]` so that its fixed-gate margins hold on the ball
@@ -93,16 +63,7 @@ export async function fitGatedRelu(
   const settings = checkOptions(features, labels, classCount, options);
   const { beta, tolerance, maximumIterations, bias } = settings;
   const kernels = options.kernels ?? chooseKernels();
-  const data: HingeData = {
-    features,
-    labels,
-    classCount,
-    bits: patternBits(features, options.gates),
-    gateCount: options.gates.count,
-    bias,
-    norm: options.norm,
-    radius: options.radius,
-  };
+  const data = hingeData(features, labels, classCount, options, bias);
   const width = features.shape[1] + (bias ? 1 : 0);
   const length = options.gates.count * classCount * width;
   const workspace = kernels.workspace(
@@ -111,148 +72,88 @@ export async function fitGatedRelu(
       ...AcceleratedProximal.sizes(length),
     ),
   );
-  const hinge = new RobustHinge(data, workspace);
-  const value: HingeValue = { smooth: 0, loss: 0, dualSum: 0 };
-  let smoothing = 0.5;
-  let dualSum = 0;
-  const smoothPart = {
-    value(point: Float64Array) {
-      hinge.evaluate(point, smoothing, null, value);
-      return value.smooth;
+  const problem = new GatedProblem(data, beta, workspace);
+  const outcome = await minimise(problem, workspace, {
+    where: "fitGatedRelu",
+    lowerBound: zeroBound(data, beta),
+    tolerance,
+    maximumIterations,
+    curvature: 2 / HINGE_SMOOTHING,
+    signal: options.signal,
+    onEvent: options.onEvent,
+  });
+  return {
+    status: outcome.status,
+    objective: problem.best,
+    lowerBound: outcome.lowerBound,
+    gap: outcome.gap,
+    model: {
+      kind: "gated-relu",
+      gates: copyGates(options.gates),
+      featureCount: features.shape[1],
+      classCount,
+      bias,
+      weights: problem.bestWeights,
     },
-    valueAndGradient(point: Float64Array, gradient: Float64Array) {
-      hinge.evaluate(point, smoothing, gradient, value);
-      dualSum = value.dualSum;
-      return value.smooth;
-    },
+    iterations: outcome.iterations,
+    seconds: (performance.now() - started) / 1000,
+    kernels: kernels.name,
+    warnings: collectWarnings(problem.best, classCount - 1, labels),
   };
-  const method = new AcceleratedProximal(
-    smoothPart,
-    width,
-    beta,
-    length,
-    workspace,
-    startingCurvature(data, smoothing),
-  );
-  const duals = new DualBundle(length, width, beta);
-  const best = new Float64Array(length);
-  const zeroLoss = classCount - 1;
-  let objective: Objective = { total: zeroLoss, loss: zeroLoss, regulariser: 0 };
-  duals.best = zeroBound(data, method.gradient, beta);
-  let iteration = 0;
-  let status: FitStatus | null = null;
-  let lastGap = 1;
-  let lastProgress = 0;
-  let lastPause = performance.now();
-  const gapNow = () => Math.max(0, (objective.total - duals.best) / objective.total);
-
-  while (status === null) {
-    if (iteration % BLOCK === 0) {
-      throwIfAborted(options.signal, "fitGatedRelu");
-      if (iteration > 0) {
-        duals.averageBound();
-        if (gapNow() > tolerance) {
-          duals.keepGradient(method.gradient, dualSum);
-          if (gapNow() > tolerance) duals.polish();
-        }
-      }
-      const gap = gapNow();
-      const report = { iteration, objective: objective.total, lowerBound: duals.best, gap, smoothing };
-      options.onEvent?.({ type: "iteration", ...report });
-      if (gap <= tolerance) {
-        status = objective.regulariser === 0 ? "zero-optimal" : "optimal";
-        break;
-      }
-      if (iteration >= maximumIterations) {
-        status = "iteration-limit";
-        break;
-      }
-      if (gap < 0.99 * lastGap) {
-        lastGap = gap;
-        lastProgress = iteration;
-      } else if (iteration - lastProgress >= 600) {
-        status = "stalled";
-        break;
-      }
-      if (iteration > 0 && smoothingDominates(objective.total, dualSum, duals, smoothing)) {
-        smoothing *= 0.5;
-        duals.closeAverage();
-        method.restart();
-      }
-      if (performance.now() - lastPause > 50) {
-        await new Promise((resolve) => setTimeout(resolve, 0));
-        lastPause = performance.now();
-      }
-    }
-    iteration++;
-    if (!method.step()) {
-      status = "stalled";
-      break;
-    }
-    duals.add(method.gradient, dualSum, method.momentum);
-    const regulariser = beta * sumOfGroupNorms(method.point, width);
-    if (value.loss + regulariser < objective.total) {
-      objective = { total: value.loss + regulariser, loss: value.loss, regulariser };
-      best.set(method.point);
-    }
-  }
-
-  const model: GatedReluModel = {
-    kind: "gated-relu",
-    gates: copyGates(options.gates),
-    featureCount: features.shape[1],
-    classCount,
-    bias,
-    weights: best,
-  };
-  const seconds = (performance.now() - started) / 1000;
-  const warnings = collectWarnings(objective, zeroLoss, labels);
-  const outcome = { status, objective, lowerBound: duals.best, gap: gapNow(), model, iterations: iteration, seconds };
-  return { ...outcome, kernels: kernels.name, warnings };
 }
 
-// The gap has two parts: what smoothing adds (objective - sum alpha) and what lack of stationarity takes (sum alpha (1 - s)).
-function smoothingDominates(total: number, dualSum: number, duals: DualBundle, smoothing: number): boolean {
-  const excess = Math.max(0, 1 - 1 / Math.max(1, duals.averageViolation()));
-  return smoothing > 1e-7 && total - dualSum > 0.5 * dualSum * excess;
+/** What the robust hinge needs of a training set. */
+export function hingeData(
+  features: NumericBatch,
+  labels: Int32Array,
+  classCount: number,
+  { gates, norm, radius }: Pick<FitGatedReluOptions, "gates" | "norm" | "radius">,
+  bias: boolean,
+): HingeData {
+  const bits = patternBits(features, gates);
+  return { features, labels, classCount, bits, gateCount: gates.count, bias, norm, radius };
 }
 
 // At T = 0 every hinge equals 1, so alpha = kappa and any z in the ball is admissible: z = 0 and z = projection of x on the ball are tried.
-function zeroBound(data: HingeData, h: Float64Array, beta: number): number {
+export function zeroBound(data: HingeData, beta: number): number {
   const { features, labels, classCount, bits, gateCount, bias, norm, radius } = data;
   const samples = features.shape[0];
   const moved = features.shape[1];
   const width = moved + (bias ? 1 : 0);
   const inputs = withConstant(features, bias);
   const nearest = new Float64Array(moved);
+  const h = new Float64Array(gateCount * classCount * width);
   let bound = 0;
   for (const shifted of [false, true]) {
     h.fill(0);
+    // S_pc = sum over samples of class c of d_pi (x_i - z_i); h_pc = (C S_pc - sum_c' S_pc') / n
     for (let i = 0; i < samples; i++) {
-      if (shifted) projectOnBall(inputs, i * width, moved, norm, radius, nearest);
+      const x = i * width;
+      nearest.fill(0);
+      if (shifted) projectOnBall(inputs, x, moved, norm, radius, nearest);
       for (let p = 0; p < gateCount; p++) {
         if (bits[i * gateCount + p] === 0) continue;
+        const from = (p * classCount + labels[i]) * width;
+        for (let k = 0; k < moved; k++) h[from + k] += inputs[x + k] - nearest[k];
+        if (bias) h[from + moved] += 1;
+      }
+    }
+    for (let p = 0; p < gateCount; p++) {
+      for (let k = 0; k < width; k++) {
+        let total = 0;
+        for (let c = 0; c < classCount; c++) total += h[(p * classCount + c) * width + k];
         for (let c = 0; c < classCount; c++) {
-          const factor = (c === labels[i] ? classCount - 1 : -1) / samples;
-          const from = (p * classCount + c) * width;
-          for (let k = 0; k < moved; k++) h[from + k] += factor * (inputs[i * width + k] - nearest[k]);
-          if (bias) h[from + moved] += factor;
+          const entry = (p * classCount + c) * width + k;
+          h[entry] = (classCount * h[entry] - total) / samples;
         }
       }
     }
     bound = Math.max(bound, (classCount - 1) * Math.min(1, beta / largestGroupNorm(h, width)));
   }
-  h.fill(0);
   return bound;
 }
 
-function startingCurvature({ features, bias }: HingeData, smoothing: number): number {
-  let square = 0;
-  for (const value of features.data) square += value * value;
-  return Math.max(1e-6, square / features.shape[0] + (bias ? 1 : 0)) / smoothing;
-}
-
-function checkOptions(
+export function checkOptions(
   features: NumericBatch,
   labels: Int32Array,
   classCount: number,
@@ -276,12 +177,12 @@ function checkOptions(
   return { beta, tolerance, maximumIterations, bias: options.bias ?? options.gates.bias };
 }
 
-function copyGates(set: GateSet): GateSet {
+export function copyGates(set: GateSet): GateSet {
   const { gates, count, featureCount, bias, scales } = set;
   return { gates: gates.slice(), count, featureCount, bias, scales: scales.slice() };
 }
 
-function collectWarnings(objective: Objective, zeroLoss: number, labels: Int32Array): Warning[] {
+export function collectWarnings(objective: Objective, zeroLoss: number, labels: Int32Array): Warning[] {
   const warnings: Warning[] = [];
   if (labels.every((label) => label === labels[0])) {
     warnings.push({ code: "single-class", message: `all ${labels.length} labels are ${labels[0]}` });

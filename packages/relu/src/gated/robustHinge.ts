@@ -1,8 +1,10 @@
 // Robust Weston-Watkins hinge of a gated model with the gates held fixed on the ball (math.md 13.3), value and gradient.
 //   B_ic = sum_p d_pi t_pc,  A_ic = B_iy - B_ic,  u_ic = 1 - x_i'A_ic + radius ||A_ic||_{q*}
 //   loss = kappa sum_i sum_{c != y_i} max(0, u_ic),  kappa = 1/n
-// Smoothed from below: the norm by N_mu of ballSupport.ts, the hinge by t^2/(2 width) on [0, width], t - width/2 above.
-// Its gradient defines dual weights alpha_ic in [0, kappa] and z_ic in the ball; with G_ic = alpha_ic (x_i - z_ic) for c != y and
+// Smoothed from below: the norm by N_mu of ballSupport.ts; the hinge, with w the smoothing width and a centre abar in [0, 1], by
+//   max_{0 <= a <= 1} a u - w/2 (a - abar)^2,  a = clip(abar + u/w, 0, 1),
+// which for abar = 0 is the Huber hinge. Moving the centres to the latest a (`recentre`) is the method of multipliers: the smoothing
+// error at the solution then vanishes although w stays. For l1 and linf the norm gets centres in the same way. The gradient defines dual weights alpha_ic = kappa a_ic and z_ic in the ball; with G_ic = alpha_ic (x_i - z_ic) for c != y and
 // G_iy = -sum_c G_ic the gradient is D'G, computed over rows in chunks that stay in cache; rows without a positive hinge are skipped.
 // weights T: [P, C, D]   D = d, or d+1 with an immutable constant coordinate   bits d: [n, P]   B, G: [rows, C D]
 
@@ -42,8 +44,16 @@ export class RobustHinge {
   private readonly gateChunk: Float64Array;
   private readonly productChunk: Float64Array;
   private readonly attack: Float64Array;
+  private readonly centres: Float64Array;
+  private readonly ballCentres: Float32Array | null;
+  private readonly shifted: Float64Array;
+  private recentring = false;
   private readonly largestNorm: boolean;
   private readonly sumNorm: boolean;
+
+  get hasBallCentres(): boolean {
+    return this.ballCentres !== null;
+  }
 
   /** Numbers this evaluator takes from the workspace. */
   static sizes(samples: number, gateCount: number, rowLength: number): number[] {
@@ -64,6 +74,11 @@ export class RobustHinge {
     this.inputs = withConstant(data.features, data.bias);
     this.gateChunk = workspace.float64(this.rows * data.gateCount);
     this.productChunk = workspace.float64(this.rows * this.pieces);
+    this.centres = new Float64Array(this.samples * data.classCount);
+    const directions = this.samples * data.classCount * featureCount;
+    const centred = data.norm !== "l2" && data.radius > 0 && directions <= MOST_CENTRES;
+    this.ballCentres = centred ? new Float32Array(directions) : null;
+    this.shifted = new Float64Array(featureCount);
     this.attack = new Float64Array(this.width);
     this.reach = squaredReach(data.norm, data.radius, featureCount);
     this.largestNorm = data.norm === "l1";
@@ -72,11 +87,15 @@ export class RobustHinge {
 
   /**
    * Value at `weights` [P, C D] (a workspace array) and, when `gradient` [P, C D] is given, its gradient there.
-   * `smoothing` > 0 is the width of the smoothed hinge; the norm is smoothed so that it errs by at most half of it.
+   * `smoothing` > 0 is the width of the smoothed hinge; the norm is smoothed so that it errs by at most half of `normSmoothing`.
    */
-  evaluate(weights: Float64Array, smoothing: number, gradient: Float64Array | null, value: HingeValue): void {
+  evaluate(
+    weights: Float64Array,
+    smoothing: number,
+    normSmoothing: number,
+    gradient: Float64Array | null, value: HingeValue): void {
     const { gateCount } = this.data;
-    const mu = this.reach > 0 ? smoothing / this.reach : 1;
+    const mu = this.reach > 0 ? normSmoothing / this.reach : 1;
     value.smooth = 0;
     value.loss = 0;
     value.dualSum = 0;
@@ -123,6 +142,30 @@ export class RobustHinge {
     value.dualSum /= this.samples;
   }
 
+  /** Moves the centres of hinges (and, for l1 and linf, of the balls) to the maximisers at `weights`. */
+  recentre(weights: Float64Array, smoothing: number, normSmoothing: number): void {
+    this.recentring = true;
+    this.evaluate(weights, smoothing, normSmoothing, null, { smooth: 0, loss: 0, dualSum: 0 });
+    this.recentring = false;
+  }
+
+  // N_mu of -A at B[rival ..], with the quadratic taken around the pair's own centre zbar: z'a - mu/2 ||z - zbar||^2.
+  private support(rival: number, pair: number, mu: number): number {
+    const { norm, radius } = this.data;
+    const { productChunk: B, ballCentres, moved, attack, shifted } = this;
+    if (ballCentres === null) return smoothedSupport(B, rival, moved, norm, radius, mu, attack);
+    const from = pair * moved;
+    let square = 0;
+    for (let k = 0; k < moved; k++) {
+      const centre = ballCentres[from + k];
+      shifted[k] = B[rival + k] + mu * centre;
+      square += centre * centre;
+    }
+    const value = smoothedSupport(shifted, 0, moved, norm, radius, mu, attack) - (mu / 2) * square;
+    if (this.recentring) ballCentres.set(attack, from);
+    return value;
+  }
+
   private expandBits(from: number, count: number): void {
     const { bits, gateCount } = this.data;
     const start = from * gateCount;
@@ -138,7 +181,7 @@ export class RobustHinge {
     wanted: boolean,
     value: HingeValue,
   ): number {
-    const { classCount, labels, norm, radius, gateCount } = this.data;
+    const { classCount, labels, gateCount } = this.data;
     const { width, pieces, moved, inputs, attack, productChunk: B } = this;
     let active = 0;
     for (let row = 0; row < count; row++) {
@@ -150,26 +193,28 @@ export class RobustHinge {
       for (let c = 0; c < classCount; c++) {
         if (c === label) continue;
         const rival = row * pieces + c * width;
+        const pair = (from + row) * classCount + c;
+        const centre = this.centres[pair];
         const excess = 1 + this.worstScore(own, rival, x);
-        if (excess <= 0) {
+        if (excess > 0) value.loss += excess;
+        let a = 0;
+        let u = 0;
+        if (centre + excess / smoothing > 0) {
+          // B at `rival` now holds -A; the attack on A is minus the attack on -A.
+          u = 1 + this.plainScore + this.support(rival, pair, mu);
+          a = Math.max(0, Math.min(1, centre + u / smoothing));
+        }
+        value.smooth += a * u - (smoothing / 2) * (a - centre) * (a - centre);
+        if (this.recentring) this.centres[pair] = a;
+        if (a === 0) {
           if (wanted) B.fill(0, rival, rival + width);
           continue;
         }
-        value.loss += excess;
-        // B at `rival` now holds -A; the attack on A is minus the attack on -A.
-        const support = smoothedSupport(B, rival, moved, norm, radius, mu, attack);
-        const u = 1 + this.plainScore + support;
-        if (u <= 0) {
-          if (wanted) B.fill(0, rival, rival + width);
-          continue;
-        }
-        const alpha = u >= smoothing ? 1 : u / smoothing;
-        value.smooth += u >= smoothing ? u - smoothing / 2 : (u * u) / (2 * smoothing);
-        value.dualSum += alpha;
+        value.dualSum += a;
         if (!wanted) continue;
         any = true;
-        for (let k = 0; k < moved; k++) B[rival + k] = alpha * (inputs[x + k] + attack[k]);
-        if (width > moved) B[rival + moved] = alpha * inputs[x + moved];
+        for (let k = 0; k < moved; k++) B[rival + k] = a * (inputs[x + k] + attack[k]);
+        if (width > moved) B[rival + moved] = a * inputs[x + moved];
       }
       if (any) {
         B.fill(0, own, own + width);
@@ -228,6 +273,9 @@ export class RobustHinge {
     return score + this.data.radius * size;
   }
 }
+
+/** Most numbers kept for ball centres (float32: 400 MB); beyond, the norm is smoothed without centres. */
+const MOST_CENTRES = 1e8;
 
 /** Rows per chunk: about 2 MiB of products, at most 1024 rows. */
 function chunkRows(samples: number, rowLength: number): number {
