@@ -1,2 +1,14 @@
+export {
+  type BreastCancerOptions,
+  loadBreastCancerDiagnostic,
+  loadBreastCancerOriginal,
+  type SplitTable,
+  type TableSplit,
+} from "./breastCancer/loadBreastCancer.js";
+export { type Cifar10, type Cifar10Options, loadCifar10 } from "./cifar10/loadCifar10.js";
+export { resolveDataFolder } from "./dataFolder.js";
 export type { DatasetCard, DescribedDataset } from "./describedDataset.js";
 export { generateShapes, type ShapesOptions } from "./shapes/generateShapes.js";
+export { type SplitPositions, splitStratified } from "./splitStratified.js";
+export { fitStandardisation, type Standardisation, standardise } from "./standardise.js";
+export { readTable, type Table, type TableOptions } from "./table/readTable.js";

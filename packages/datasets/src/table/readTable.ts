@@ -1,0 +1,117 @@
+// Labelled tables from CSV text: the separator and the header are detected, one column is the label, the others are numbers.
+// inputs: [rows, features] float64    labels: [rows], classes numbered in ascending order of their names
+
+import { readFile } from "node:fs/promises";
+import { DataError, type LabelledBatch, SettingError, type WorkOptions } from "@worstcase/core";
+import { parseFeatures } from "./parseFeatures.js";
+import { parseRows, type Separator } from "./parseRows.js";
+
+export interface TableOptions extends WorkOptions {
+  /** Label column by name or position from 0; negative positions count from the end. Default -1, the last. */
+  readonly label?: string | number;
+  /** Columns that are no features, for example an id, by name or position. */
+  readonly ignore?: readonly (string | number)[];
+  /** Whether the first row holds names; default: detected. */
+  readonly header?: boolean;
+  /** Default: detected among `,` `;` tab and spaces. */
+  readonly separator?: Separator;
+  /** What to do with empty cells and `?`: refuse (default), or put 0 or the mean of the column's other cells. */
+  readonly missing?: "error" | "zero" | "mean";
+}
+
+export interface Table extends LabelledBatch {
+  /** Name of each feature; `column 3` without a header, counted from 0. */
+  readonly featureNames: readonly string[];
+  readonly classNames: readonly string[];
+  /** Names of features with the same value in every row. */
+  readonly constantFeatures: readonly string[];
+  /** Number of missing cells that were filled. */
+  readonly filled: number;
+}
+
+/**
+ * Reads a table from a file or from text. Row numbers in errors are those of the text, from 1. Throws FormatError when rows differ in
+ * length, DataError for a cell that is no finite number, a missing cell or label, fewer than two rows or classes, or a missing file, SettingError for an
+ * unknown column. Emits the warning `constant-feature`.
+ */
+export async function readTable(
+  source: { readonly path: string } | { readonly text: string },
+  options: TableOptions = {},
+): Promise<Table> {
+  const { missing = "error", ignore = [], label = -1 } = options;
+  if (!["error", "zero", "mean"].includes(missing)) {
+    throw new SettingError({ argument: "options.missing", expected: "error, zero or mean", received: missing });
+  }
+  const text = "text" in source ? source.text : await readText(source.path);
+  const name = "path" in source ? source.path : "table";
+  const { columns, rows } = parseRows(text, name, options.separator, options.header);
+  if (rows.length < 2) throw new DataError({ argument: name, expected: "at least two rows", received: rows.length });
+
+  const labelColumn = findColumn(label, columns, "options.label");
+  const left = new Set([labelColumn, ...ignore.map((column) => findColumn(column, columns, "options.ignore"))]);
+  const kept = columns.map((_, column) => column).filter((column) => !left.has(column));
+  if (kept.length === 0) {
+    throw new DataError({ argument: name, expected: "at least one feature column", received: columns });
+  }
+  const { data, filled } = parseFeatures(rows, kept, columns, name, missing);
+  const featureNames = kept.map((column) => columns[column]!);
+  const constantFeatures = featureNames.filter((_, k) => isConstant(data, k, kept.length));
+  for (const feature of constantFeatures) {
+    const message = `${name}: ${feature} has the same value in every row`;
+    options.onEvent?.({ type: "warning", warning: { code: "constant-feature", message } });
+  }
+  return {
+    inputs: { data, shape: [rows.length, kept.length] },
+    ...numberClasses(
+      rows.map(({ cells }) => cells[labelColumn]!),
+      rows.map(({ line }) => line),
+      name,
+    ),
+    indices: Int32Array.from({ length: rows.length }, (_, i) => i),
+    featureNames,
+    constantFeatures,
+    filled,
+  };
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw new DataError({ argument: file, expected: "a readable file", received: String(cause) }, { cause });
+  }
+}
+
+function findColumn(column: string | number, columns: readonly string[], argument: string): number {
+  const position = typeof column === "string" ? columns.indexOf(column) : column < 0 ? columns.length + column : column;
+  if (!Number.isInteger(position) || position < 0 || position >= columns.length) {
+    const expected = `one of the ${columns.length} columns ${columns.slice(0, 12).join(", ")}`;
+    throw new SettingError({ argument, expected, received: column });
+  }
+  return position;
+}
+
+function isConstant(data: Float64Array, feature: number, features: number): boolean {
+  for (let i = feature; i < data.length; i += features) if (data[i] !== data[feature]) return false;
+  return true;
+}
+
+/** Numbers in ascending order when every name is a number, otherwise by text. */
+function numberClasses(names: readonly string[], lines: readonly number[], argument: string) {
+  const empty = names.findIndex((name) => name === "" || name === "?");
+  if (empty >= 0) {
+    throw new DataError({ argument: `${argument}, row ${lines[empty]}`, expected: "a label", received: names[empty] });
+  }
+  const numeric = names.every((name) => Number.isFinite(Number(name)));
+  const order = (a: string, b: string) => (numeric && Number(a) - Number(b)) || (a < b ? -1 : a > b ? 1 : 0);
+  const classNames = [...new Set(names)].sort(order);
+  if (classNames.length < 2) {
+    throw new DataError({ argument, expected: "at least two classes", received: classNames });
+  }
+  if (classNames.length > 1000 && classNames.length > names.length / 2) {
+    const hint = "choose the label column with options.label";
+    throw new DataError({ argument, expected: "a label column of classes", received: classNames.length, hint });
+  }
+  const numbers = new Map(classNames.map((name, i) => [name, i]));
+  return { labels: Int32Array.from(names, (name) => numbers.get(name)!), classNames };
+}
