@@ -7,4 +7,14 @@ export {
   gatedScores,
 } from "./gatedModel.js";
 export { type GateSet, gatesFromVectors, type SampledGates, type SampleGatesOptions, sampleGates } from "./gates.js";
+export { fitRelu, type ReluResult } from "./network/fitRelu.js";
+export {
+  gatedModelOfNetwork,
+  networkFromJson,
+  networkScores,
+  networkToJson,
+  type ReluNetwork,
+  type ReluNetworkJson,
+} from "./network/reluNetwork.js";
+export type { ConeViolation } from "./network/robustCones.js";
 export type { FitProgress, FitStatus, Objective } from "./proximal/minimise.js";

@@ -4,7 +4,14 @@
 // Method: R-FISTA on the smoothed problem, centres moved whenever smoothing, and not lack of convergence, makes up the gap.
 // features: [n, d]   labels: [n]   T: [P, C, d (+1)]
 
-import { checkLabels, type Norm, type NumericBatch, SettingError, type Warning, type WorkOptions } from "@worstcase/core";
+import {
+  checkLabels,
+  type Norm,
+  type NumericBatch,
+  SettingError,
+  type Warning,
+  type WorkOptions,
+} from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels, workspaceSize } from "@worstcase/linalg";
 import { checkBall, projectOnBall } from "../ballSupport.js";
 import type { GatedReluModel } from "../gatedModel.js";

@@ -79,7 +79,7 @@ export class RobustHinge {
     const centred = data.norm !== "l2" && data.radius > 0 && directions <= MOST_CENTRES;
     this.ballCentres = centred ? new Float32Array(directions) : null;
     this.shifted = new Float64Array(featureCount);
-    this.attack = new Float64Array(this.width);
+    this.attack = new Float64Array(featureCount);
     this.reach = squaredReach(data.norm, data.radius, featureCount);
     this.largestNorm = data.norm === "l1";
     this.sumNorm = data.norm === "linf";
@@ -93,7 +93,9 @@ export class RobustHinge {
     weights: Float64Array,
     smoothing: number,
     normSmoothing: number,
-    gradient: Float64Array | null, value: HingeValue): void {
+    gradient: Float64Array | null,
+    value: HingeValue,
+  ): void {
     const { gateCount } = this.data;
     const mu = this.reach > 0 ? normSmoothing / this.reach : 1;
     value.smooth = 0;

@@ -134,5 +134,5 @@ function improveBound(
 
 function smoothingDominates(problem: CompositeProblem, duals: DualBundle, violation: number): boolean {
   const excess = 1 - 1 / Math.max(1, Math.min(violation, duals.averageViolation()));
-  return problem.lastLoss - problem.dualSum > 0.5 * problem.dualSum * excess;
+  return Math.abs(problem.lastLoss - problem.dualSum) > 0.5 * problem.dualSum * excess;
 }

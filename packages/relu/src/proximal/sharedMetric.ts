@@ -135,7 +135,7 @@ export class SharedMetric implements Metric {
       const scale = this.dualDerivatives(w, curvature, a, threshold);
       let size = 0;
       for (let k = 0; k < width; k++) size = Math.max(size, Math.abs(slope[k]));
-      if (size <= 1e-12 * scale) return;
+      if (size <= 1e-9 * scale) return;
       step.set(slope);
       if (!solveInPlace(hessian, step, width)) return;
       let descent = 0;
