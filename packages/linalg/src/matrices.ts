@@ -59,7 +59,7 @@ export function solveSpd(a: AbstractMatrix, b: AbstractMatrix): SolveResult {
 
 /**
  * Eigenvalues, ascending, and unit eigenvectors as columns `[n, n]` of a symmetric A `[n, n]`; reads the lower triangle.
- * Throws ShapeError, DataError on NaN or infinities.
+ * Throws ShapeError, DataError on NaN or infinities, and DataError in the case, not seen so far, of no convergence.
  */
 export function symmetricEigen(a: AbstractMatrix): { values: Float64Array; vectors: Matrix } {
   const n = checkSquare(a);

@@ -121,7 +121,7 @@ function implicitQl(v: Float64Array, n: number, a: number, lda: number, d: Float
       if (sweep === SWEEPS) return l + 1;
       let g = d[l];
       let p = (d[l + 1] - g) / (2 * e[l]);
-      const root = p < 0 ? -Math.hypot(p, 1) : Math.hypot(p, 1);
+      const root = p < 0 ? -Math.sqrt(p * p + 1) : Math.sqrt(p * p + 1);
       d[l] = e[l] / (p + root);
       d[l + 1] = e[l] * (p + root);
       const next = d[l + 1];

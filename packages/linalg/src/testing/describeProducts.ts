@@ -198,6 +198,21 @@ export function describeProducts(kernels: Kernels): void {
       ).toBe(true);
     });
 
+    test("repeats bit for bit", () => {
+      const given = {
+        m: 67,
+        n: 45,
+        k: 300,
+        transposeA: true,
+        transposeB: true,
+        alpha: 1,
+        beta: 1,
+        padding: 0,
+        seed: 2,
+      };
+      expect(same(runProduct(kernels, given).result, runProduct(kernels, given).result)).toBe(true);
+    });
+
     test("works on subarrays at odd offsets", () => {
       const workspace = kernels.workspace(1000);
       const memory = workspace.float64(1000);

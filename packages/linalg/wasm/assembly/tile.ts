@@ -92,42 +92,7 @@ export function tileRows(
   alpha: f64, beta: f64, c: usize, ldc: usize, rows: i32, columns: i32,
 ): void {
   let c00 = f64x2.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  let p = 0;
-  for (; p + 1 < depth; p += 2) {
-    let b0 = v128.load(b), b1 = v128.load(b, 16);
-    let x = v128.load64_splat(a0);
-    c00 = madd(x, b0, c00);
-    c01 = madd(x, b1, c01);
-    x = v128.load64_splat(a1);
-    c10 = madd(x, b0, c10);
-    c11 = madd(x, b1, c11);
-    x = v128.load64_splat(a2);
-    c20 = madd(x, b0, c20);
-    c21 = madd(x, b1, c21);
-    x = v128.load64_splat(a3);
-    c30 = madd(x, b0, c30);
-    c31 = madd(x, b1, c31);
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    x = v128.load64_splat(a0, 8);
-    c00 = madd(x, b0, c00);
-    c01 = madd(x, b1, c01);
-    x = v128.load64_splat(a1, 8);
-    c10 = madd(x, b0, c10);
-    c11 = madd(x, b1, c11);
-    x = v128.load64_splat(a2, 8);
-    c20 = madd(x, b0, c20);
-    c21 = madd(x, b1, c21);
-    x = v128.load64_splat(a3, 8);
-    c30 = madd(x, b0, c30);
-    c31 = madd(x, b1, c31);
-    a0 += 16;
-    a1 += 16;
-    a2 += 16;
-    a3 += 16;
-    b += 64;
-  }
-  if (p < depth) {
+  for (let p = 0; p < depth; p++) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     let x = v128.load64_splat(a0);
     c00 = madd(x, b0, c00);
@@ -141,6 +106,11 @@ export function tileRows(
     x = v128.load64_splat(a3);
     c30 = madd(x, b0, c30);
     c31 = madd(x, b1, c31);
+    a0 += 8;
+    a1 += 8;
+    a2 += 8;
+    a3 += 8;
+    b += 32;
   }
   write(c00, c01, c10, c11, c20, c21, c30, c31, alpha, beta, c, ldc, rows, columns);
 }
@@ -150,39 +120,7 @@ export function tilePacked(
   depth: i32, a: usize, b: usize, alpha: f64, beta: f64, c: usize, ldc: usize, rows: i32, columns: i32,
 ): void {
   let c00 = f64x2.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  let p = 0;
-  for (; p + 1 < depth; p += 2) {
-    let b0 = v128.load(b), b1 = v128.load(b, 16);
-    let x = v128.load64_splat(a);
-    c00 = madd(x, b0, c00);
-    c01 = madd(x, b1, c01);
-    x = v128.load64_splat(a, 8);
-    c10 = madd(x, b0, c10);
-    c11 = madd(x, b1, c11);
-    x = v128.load64_splat(a, 16);
-    c20 = madd(x, b0, c20);
-    c21 = madd(x, b1, c21);
-    x = v128.load64_splat(a, 24);
-    c30 = madd(x, b0, c30);
-    c31 = madd(x, b1, c31);
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    x = v128.load64_splat(a, 32);
-    c00 = madd(x, b0, c00);
-    c01 = madd(x, b1, c01);
-    x = v128.load64_splat(a, 40);
-    c10 = madd(x, b0, c10);
-    c11 = madd(x, b1, c11);
-    x = v128.load64_splat(a, 48);
-    c20 = madd(x, b0, c20);
-    c21 = madd(x, b1, c21);
-    x = v128.load64_splat(a, 56);
-    c30 = madd(x, b0, c30);
-    c31 = madd(x, b1, c31);
-    a += 64;
-    b += 64;
-  }
-  if (p < depth) {
+  for (let p = 0; p < depth; p++) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     let x = v128.load64_splat(a);
     c00 = madd(x, b0, c00);
@@ -196,6 +134,8 @@ export function tilePacked(
     x = v128.load64_splat(a, 24);
     c30 = madd(x, b0, c30);
     c31 = madd(x, b1, c31);
+    a += 32;
+    b += 32;
   }
   write(c00, c01, c10, c11, c20, c21, c30, c31, alpha, beta, c, ldc, rows, columns);
 }
