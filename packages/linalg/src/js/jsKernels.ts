@@ -4,7 +4,7 @@ import { ResourceError } from "@worstcase/core";
 import type { Kernels, Routines } from "../kernels.js";
 import { CheckedWorkspace, checkCount } from "../workspace.js";
 import { factorCholesky } from "./cholesky.js";
-import { packingScratch, product, strided, symmetricProduct } from "./gemm.js";
+import { type PackingScratch, packingScratch, product, strided, symmetricProduct } from "./gemm.js";
 import { decomposeSymmetric } from "./symmetricEigen.js";
 import { solveTriangular } from "./triangularSolve.js";
 
@@ -26,8 +26,11 @@ function allocate(count: number): Float64Array {
   }
 }
 
+/** Half a megabyte, made on first use and shared: the routines are synchronous and never run inside one another. */
+let shared: PackingScratch | undefined;
+
 function routinesOn(x: Float64Array): Routines {
-  const scratch = packingScratch();
+  const scratch = (shared ??= packingScratch());
   return {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       const left = strided(a, lda, transposeA);
