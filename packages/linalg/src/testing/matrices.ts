@@ -10,7 +10,7 @@ export function randomArray(rng: Rng, length: number, scale = 1): Float64Array {
 }
 
 /** Orthogonal Q [n, n]: modified Gram-Schmidt, twice, on random rows. */
-export function randomOrthogonal(rng: Rng, n: number): Float64Array {
+function randomOrthogonal(rng: Rng, n: number): Float64Array {
   const q = randomArray(rng, n * n);
   for (let i = 0; i < n; i++) {
     const row = q.subarray(i * n, (i + 1) * n);
