@@ -1,3 +1,6 @@
+export { type CertifyOptions, certifiedMargins, certifiedRobustAccuracy } from "./certifiedMargins.js";
+export { createGatedClassifier, type GatedClassifierOptions } from "./classifiers/gatedClassifier.js";
+export { createReluNetworkClassifier } from "./classifiers/reluNetworkClassifier.js";
 export { type FitGatedReluOptions, fitGatedRelu, type GatedReluResult } from "./gated/fitGatedRelu.js";
 export {
   type GatedReluJson,

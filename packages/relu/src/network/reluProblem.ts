@@ -13,6 +13,9 @@ import { PlainMetric } from "../proximal/sharedMetric.js";
 import { type Interiors, interiorDirections, repairPieces } from "./repair.js";
 import { type ConeViolation, RobustCones } from "./robustCones.js";
 
+/** The penalty weight starts at 1 and doubles up to this while violations do not fall. */
+const LARGEST_RHO = 16;
+
 export class ReluProblem implements CompositeProblem {
   readonly length: number;
   readonly groupLength: number;
@@ -80,7 +83,7 @@ export class ReluProblem implements CompositeProblem {
     this.hinge.recentre(this.weights, HINGE_SMOOTHING, this.normSmoothing);
     this.cones.updateMultipliers(point, this.mu());
     const { mean } = this.cones.violation(point);
-    if (mean > 0.5 * this.lastViolation) this.cones.rho *= 2;
+    if (mean > 0.95 * this.lastViolation && this.cones.rho < LARGEST_RHO) this.cones.rho *= 2;
     this.lastViolation = mean;
     this.normSmoothing = Math.max(1e-6, NORM_DECAY * this.normSmoothing);
   }

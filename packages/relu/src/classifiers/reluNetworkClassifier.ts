@@ -1,0 +1,103 @@
+// A two-layer ReLU network as a differentiable classifier over features, in float64, batched through gemm.
+//   H = X U' [n, J],  f = max(0, H) V' [n, C];   gradient of a loss with slopes o [n, C]: (1[H > 0] * (o V)) U
+// X: [n, d (+1)]   U: [J, d (+1)]   V: [C, J]
+
+import {
+  checkLabels,
+  type DifferentiableClassifier,
+  evaluateLoss,
+  fingerprint,
+  type NumericBatch,
+} from "@worstcase/core";
+import { chooseKernels, type Kernels, workspaceSize } from "@worstcase/linalg";
+import { withConstant } from "../gated/robustHinge.js";
+import { checkFeatures } from "../gates.js";
+import type { ReluNetwork } from "../network/reluNetwork.js";
+
+const ROWS = 256;
+
+/** The methods throw ShapeError or DataError on features of another size or not finite. A network without neurons scores zero everywhere. */
+export function createReluNetworkClassifier(
+  network: ReluNetwork,
+  { kernels = chooseKernels() }: { readonly kernels?: Kernels } = {},
+): DifferentiableClassifier {
+  const { featureCount, classCount, neurons, bias } = network;
+  const width = featureCount + (bias ? 1 : 0);
+  const workspace = kernels.workspace(
+    workspaceSize(
+      ROWS * width,
+      neurons * width,
+      classCount * neurons,
+      ROWS * neurons,
+      ROWS * classCount,
+      ROWS * neurons,
+      ROWS * width,
+    ),
+  );
+  const X = workspace.float64(ROWS * width);
+  const U = workspace.float64(neurons * width);
+  const V = workspace.float64(classCount * neurons);
+  const H = workspace.float64(ROWS * neurons);
+  const scores = workspace.float64(ROWS * classCount);
+  const hidden = workspace.float64(ROWS * neurons);
+  const slopes = workspace.float64(ROWS * width);
+  U.set(network.first);
+  V.set(network.second);
+
+  const forward = (inputs: Float64Array, from: number, count: number, out: Float64Array) => {
+    X.set(inputs.subarray(from * width, (from + count) * width));
+    workspace.gemm(false, true, count, neurons, width, 1, X, width, U, width, 0, H, neurons);
+    for (let k = 0; k < count * neurons; k++) H[k] = Math.max(0, H[k]);
+    workspace.gemm(false, true, count, classCount, neurons, 1, H, neurons, V, neurons, 0, scores, classCount);
+    out.set(scores.subarray(0, count * classCount), from * classCount);
+  };
+
+  const backward = (lossSlopes: Float64Array, from: number, count: number, out: Float64Array) => {
+    scores.set(lossSlopes);
+    workspace.gemm(false, false, count, neurons, classCount, 1, scores, classCount, V, neurons, 0, hidden, neurons);
+    for (let k = 0; k < count * neurons; k++) if (H[k] <= 0) hidden[k] = 0;
+    workspace.gemm(false, false, count, width, neurons, 1, hidden, neurons, U, width, 0, slopes, width);
+    for (let row = 0; row < count; row++) {
+      for (let k = 0; k < featureCount; k++) out[(from + row) * featureCount + k] = slopes[row * width + k];
+    }
+  };
+
+  return {
+    id: `relu-network ${fingerprint(network.first, network.second).slice(0, 12)}`,
+    inputShape: [featureCount],
+    classCount,
+    bounds: "unbounded",
+    async logits(inputs: NumericBatch): Promise<NumericBatch> {
+      checkFeatures(inputs, featureCount);
+      const samples = inputs.shape[0];
+      const extended = withConstant(inputs, bias);
+      const data = new Float64Array(samples * classCount);
+      for (let from = 0; from < samples; from += ROWS) {
+        forward(extended, from, Math.min(ROWS, samples - from), data);
+      }
+      return { data, shape: [samples, classCount] };
+    },
+    async lossGradient(inputs, loss) {
+      checkFeatures(inputs, featureCount);
+      const samples = inputs.shape[0];
+      checkLabels(loss.labels, samples, classCount, "loss.labels");
+      const extended = withConstant(inputs, bias);
+      const data = new Float64Array(samples * classCount);
+      const slope = new Float64Array(samples * featureCount);
+      const values = new Float64Array(samples);
+      for (let from = 0; from < samples; from += ROWS) {
+        const count = Math.min(ROWS, samples - from);
+        forward(extended, from, count, data);
+        const part = {
+          data: data.subarray(from * classCount, (from + count) * classCount),
+          shape: [count, classCount],
+        };
+        const outcome = evaluateLoss(part, { ...loss, labels: loss.labels.subarray(from, from + count) });
+        values.set(outcome.loss, from);
+        backward(outcome.gradient, from, count, slope);
+      }
+      const gradient = { data: slope, shape: [samples, featureCount] };
+      return { loss: values, logits: { data, shape: [samples, classCount] }, gradient };
+    },
+  };
+}
