@@ -60,7 +60,7 @@ function smoothedBox(a: Float64Array, from: number, length: number, radius: numb
   for (let k = 0; k < length; k++) {
     const t = a[from + k];
     const step = t / mu;
-    const clipped = step > radius ? radius : step < -radius ? -radius : step;
+    const clipped = step > radius ? radius : Math.max(step, -radius);
     z[k] = clipped;
     value += clipped * (t - (mu / 2) * clipped);
   }

@@ -200,7 +200,7 @@ export class RobustCones {
     for (let g = 0; g < groups; g++) {
       const entry = sample * groups + g;
       const force = rho * (supports[g] - this.sign(sample, g) * scores[at + g]) + gamma[entry];
-      gamma[entry] = force > 0 ? force : 0;
+      gamma[entry] = Math.max(force, 0);
     }
   }
 }
