@@ -1,9 +1,11 @@
 // Named weights of a network, read from safetensors and PyTorch files and written to safetensors.
 // Names and layouts are PyTorch's: filters [out, in, height, width], linear [out, in].
 
-import { FormatError, SettingError } from "@worstcase/core";
+import { SettingError } from "@worstcase/core";
 import { readSafetensors, toFloat32, writeSafetensors } from "@worstcase/safetensors";
-import { isZip, readPytorchFile } from "./pytorchFile.js";
+import { isLegacyPytorch, readLegacyPytorchFile } from "./legacyPytorchFile.js";
+import { readPytorchFile } from "./pytorchFile.js";
+import { isZip } from "./storedZip.js";
 
 export interface WeightTensor {
   readonly shape: readonly number[];
@@ -14,7 +16,7 @@ export interface WeightTensor {
 export type NetworkWeights = ReadonlyMap<string, WeightTensor>;
 
 /**
- * Weights by name from the bytes of a safetensors file or of a PyTorch zip file (`.pt`, `.pth`, `.th` of PyTorch 1.6 or later) that holds a
+ * Weights by name from the bytes of a safetensors file or of a PyTorch file (`.pt`, `.pth`, `.th`; the zip form and the one of before 1.6) that holds a
  * state dict, itself or under the key `state_dict`. The prefix `module.` of DataParallel, when every name has it, and the counters `num_batches_tracked`
  * are removed; half precision and float64 become float32. Throws FormatError when the file is truncated, of another format, or holds anything but tensors.
  */
@@ -23,14 +25,7 @@ export function loadWeights(bytes: Uint8Array): Map<string, WeightTensor> {
     throw new SettingError({ argument: "bytes", expected: "a Uint8Array", received: bytes });
   }
   if (isZip(bytes)) return tidyNames(readPytorchFile(bytes));
-  if (bytes.length > 1 && bytes[0] === 0x80) {
-    throw new FormatError({
-      argument: "weights file",
-      expected: "safetensors or a PyTorch zip file",
-      received: "a bare pickle, PyTorch's format before 1.6",
-      hint: "load it in PyTorch and save it again with torch.save",
-    });
-  }
+  if (isLegacyPytorch(bytes)) return tidyNames(readLegacyPytorchFile(bytes));
   const { tensors } = readSafetensors(bytes);
   return tidyNames(
     new Map([...tensors].map(([name, tensor]) => [name, { shape: tensor.shape, data: toFloat32(tensor) }])),
