@@ -19,7 +19,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-const keptBytesLimit = 768 * 2 ** 20;
+const defaultKeptBytes = 768 * 2 ** 20;
 
 export class LocalEngine implements Engine {
   private readonly kept = new Map<number, Kept | { readonly images: Float32Array; readonly count: number }>();
@@ -28,12 +28,17 @@ export class LocalEngine implements Engine {
   private constructor(
     private readonly network: FrozenNetwork,
     private readonly backend: BackendName,
+    private readonly keptBytesLimit: number,
   ) {}
 
   /** Activates the backend and puts the network on it. */
-  static async create(folded: FoldedNetwork, backend: BackendName): Promise<LocalEngine> {
+  static async create(
+    folded: FoldedNetwork,
+    backend: BackendName,
+    keptBytesLimit = defaultKeptBytes,
+  ): Promise<LocalEngine> {
     await useBackend(backend);
-    return new LocalEngine(new FrozenNetwork(folded), backend);
+    return new LocalEngine(new FrozenNetwork(folded), backend, keptBytesLimit);
   }
 
   async features(images: Float32Array, count: number): Promise<Float32Array> {
@@ -43,7 +48,7 @@ export class LocalEngine implements Engine {
 
   async linearise(id: number, images: Float32Array, count: number): Promise<Float32Array> {
     await activate(this.backend);
-    const keep = this.keptBytes < keptBytesLimit;
+    const keep = this.keptBytes < this.keptBytesLimit;
     const { data, kept } = await this.network.forward(images, count, keep);
     this.keptBytes += kept?.bytes ?? 0;
     this.kept.set(id, kept ?? { images, count });

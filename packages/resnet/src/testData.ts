@@ -13,7 +13,7 @@ export const fixtureNormalisation: Normalisation = { mean: [0.4914, 0.4822, 0.44
 export interface Fixture {
   readonly bytes: Uint8Array;
   readonly weights: Map<string, WeightTensor>;
-  readonly images: NumericBatch;
+  readonly images: NumericBatch & { readonly data: Float32Array };
   /** A reference value by its name without `fixture.`. */
   value(name: string): WeightTensor;
 }

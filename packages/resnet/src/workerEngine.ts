@@ -25,7 +25,8 @@ export class WorkerEngine implements Engine {
 
   /** Starts the thread and waits until its backend is ready. Throws ResourceError or UnsupportedError when it cannot start. */
   static async start(start: WorkerStart): Promise<WorkerEngine> {
-    const worker = new Worker(workerFile(), { workerData: start });
+    // flags of the parent such as --input-type would stop the worker's own module
+    const worker = new Worker(workerFile(), { workerData: start, execArgv: [] });
     const engine = new WorkerEngine(worker);
     try {
       await engine.expect(0);
