@@ -97,9 +97,9 @@ describe("certified optimum on synthetic classes", () => {
   });
 
   test("sum of hinges = mean with beta / n; class and sample weights repeat samples", () => {
-    const mean = fitPolynomial(points, labels, { radius: 0.2, beta: 0.01, tolerance: 2e-3 });
-    const sum = fitPolynomial(points, labels, { radius: 0.2, beta: 2, loss: "sum-hinge", tolerance: 2e-3 });
-    expect(Math.abs(sum.objective.total / 200 / mean.objective.total - 1)).toBeLessThan(4e-3);
+    const mean = fitPolynomial(points, labels, { radius: 0.2, beta: 0.01, tolerance: 5e-3 });
+    const sum = fitPolynomial(points, labels, { radius: 0.2, beta: 2, loss: "sum-hinge", tolerance: 5e-3 });
+    expect(Math.abs(sum.objective.total / 200 / mean.objective.total - 1)).toBeLessThan(1e-2);
     // Weight 2 on the positive class is the same problem as each positive sample twice.
     const twice = Array.from(labels, (label, i) => (label > 0 ? [i, i] : [i])).flat();
     const data = Float64Array.from(twice.flatMap((i) => Array.from(points.data.subarray(i * 6, (i + 1) * 6))));
@@ -110,7 +110,7 @@ describe("certified optimum on synthetic classes", () => {
         radius: 0.2,
         beta: 2,
         loss: "sum-hinge",
-        tolerance: 2e-3,
+        tolerance: 5e-3,
       },
     );
     for (const weighted of [
@@ -121,10 +121,10 @@ describe("certified optimum on synthetic classes", () => {
         radius: 0.2,
         beta: 2,
         loss: "sum-hinge",
-        tolerance: 2e-3,
+        tolerance: 5e-3,
         ...weighted,
       });
-      expect(Math.abs(fit.objective.total / repeated.objective.total - 1)).toBeLessThan(4e-3);
+      expect(Math.abs(fit.objective.total / repeated.objective.total - 1)).toBeLessThan(1e-2);
     }
     const balanced = fitPolynomial(points, labels, { radius: 0.2, beta: 0.01, classWeights: "balanced" });
     expect(balanced.gap).toBeLessThanOrEqual(1e-2);

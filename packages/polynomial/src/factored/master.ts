@@ -9,6 +9,9 @@ import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import type { AttackState, ObjectiveProblem } from "./objective.js";
 
 const block = 256;
+const maximumSteps = 30;
+/** Gradient at which `solve` stops, relative to beta: the bound loses about this share. */
+const precision = 1e-4;
 
 export interface Master {
   readonly count: number;
@@ -24,7 +27,7 @@ export interface Master {
   load(neurons: Float64Array, signs: Float64Array, count: number, attack: AttackState): void;
   /** Adds a unit direction with size 0; returns false when full. */
   add(direction: Float64Array, sign: number): boolean;
-  /** Solves to a relative gradient of 1e-6 beta or the step limit; returns the smoothed value. */
+  /** Minimises from the present sizes; returns the smoothed value. */
   solve(width: number): number;
 }
 
@@ -32,7 +35,7 @@ export function createMaster(problem: ObjectiveProblem): Master {
   const { data, labels, hingeWeights, beta, activation } = problem;
   const { samples: n, dimension: d, kernels } = data;
   const { points, moves, basis } = data.buffers;
-  const capacity = data.maxNeurons + 16;
+  const capacity = data.maxNeurons + 64;
   const workspace: Workspace = kernels.workspace(
     workspaceSize(block * capacity, capacity * capacity, capacity, capacity),
   );
@@ -158,7 +161,7 @@ export function createMaster(problem: ObjectiveProblem): Master {
     solve(width) {
       let current = value(sizes, width);
       differentiate(width);
-      for (let iteration = 0; iteration < 50; iteration++) {
+      for (let iteration = 0; iteration < maximumSteps; iteration++) {
         let freeCount = 0;
         let violation = 0;
         for (let j = 0; j < count; j++) {
@@ -167,7 +170,7 @@ export function createMaster(problem: ObjectiveProblem): Master {
             violation = Math.max(violation, Math.abs(gradient[j]));
           }
         }
-        if (freeCount === 0 || violation <= 1e-6 * beta) break;
+        if (freeCount === 0 || violation <= precision * beta) break;
         if (!newton(width, freeCount)) break;
         let length = 1;
         let next = Number.POSITIVE_INFINITY;

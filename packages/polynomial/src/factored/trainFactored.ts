@@ -55,7 +55,7 @@ export interface FactoredHooks {
 /** Extra eigenvectors offered as neurons on each violated side. */
 const extraDirections = 2;
 /** Most times a round adds violated directions to its restricted master. */
-const masterAttempts = 16;
+const masterAttempts = 24;
 
 export function trainFactored(
   problem: ObjectiveProblem,
@@ -125,6 +125,7 @@ export function trainFactored(
   }
 
   let width = 0.5;
+  let dualWidth = 0.5;
   let smooth = settings.smoothing === "always";
   let stalledRounds = 0;
   let round = 0;
@@ -144,7 +145,7 @@ export function trainFactored(
     throwIfAborted(signal, "training");
     keepIfBetter(exactValue());
     objective.evaluate(neurons, signs, count, smoothing, null);
-    const reached = dualPhase(smoothing);
+    const reached = dualPhase();
     onRound({
       round: round + 1,
       upper: best,
@@ -174,12 +175,10 @@ export function trainFactored(
       round++;
       break;
     }
-    if (
-      reached.smoothingError > 0.3 * settings.tolerance * best &&
-      reached.smoothingError > reached.infeasible * best
-    ) {
-      width *= 0.4;
-    }
+    // Sharpen the hinge when its width is what separates the bounds, or when this width has given what it can.
+    const blurred = reached.smoothingError > 0.3 * settings.tolerance * best;
+    const exhausted = gapBefore - gapNow() < 0.1 * gapBefore;
+    if (blurred && (exhausted || reached.smoothingError > reached.infeasible * best)) width *= 0.4;
     nextNeurons();
   }
   return outcome(status, round, objective.evaluations);
@@ -207,38 +206,49 @@ export function trainFactored(
     bestSigns = signs.slice(0, count);
   }
 
-  /** Certifies with the weights of the restricted master, adding violated directions to it until it holds. */
-  function dualPhase(smoothing: Smoothing): { smoothingError: number; infeasible: number } {
-    const { state } = objective;
-    const attack = (): Attack => snapshot(problem, state);
-    master.load(neurons, signs, count, state);
-    const frozen = attack();
-    let infeasible = 1;
-    let weightSum = 0;
-    let bound = Number.NEGATIVE_INFINITY;
-    let earlier = 0;
-    const masterWidth = smoothing.width;
+  /**
+   * Certifies with the weights of the restricted master, adding violated directions to it until it holds. The master has
+   * a hinge width of its own: narrow widths sharpen the network, but need many directions before they certify anything.
+   */
+  function dualPhase(): { smoothingError: number; infeasible: number } {
+    const frozen = snapshot(problem, objective.state);
+    master.load(neurons, signs, count, objective.state);
+    const wide = restrictedBound(frozen, dualWidth);
+    let chosen = wide;
+    if (gapNow() > settings.tolerance && dualWidth > 1.01 * width) {
+      const narrow = restrictedBound(frozen, Math.max(width, 0.4 * dualWidth));
+      if (narrow.bound > wide.bound) {
+        dualWidth = Math.max(width, 0.4 * dualWidth);
+        chosen = narrow;
+      }
+    }
+    certificate = chosen.certificate;
+    return { smoothingError: best - chosen.weightSum, infeasible: chosen.infeasible };
+  }
+
+  function restrictedBound(attack: Attack, masterWidth: number) {
+    let result = { bound: Number.NEGATIVE_INFINITY, infeasible: 1, weightSum: 0, certificate };
     for (let attempt = 0; attempt < masterAttempts; attempt++) {
       master.solve(masterWidth);
-      const found = certify(master.weights, frozen);
-      offer(found, master.weights, () => frozen);
+      const found = certify(master.weights, attack);
+      offer(found, master.weights, () => attack);
       const dualNorm = Math.max(found.largest, found.largestNegative);
-      if (found.lowerBound > bound) {
-        bound = found.lowerBound;
-        infeasible = 1 - Math.min(1, beta / dualNorm);
-        weightSum = found.weightSum;
+      if (found.lowerBound > result.bound) {
+        const infeasible = 1 - Math.min(1, beta / dualNorm);
+        result = { bound: found.lowerBound, infeasible, weightSum: found.weightSum, certificate: found };
       }
-      certificate = found;
+      result = { ...result, certificate: found };
       if (dualNorm <= beta * (1 + 0.1 * settings.tolerance)) break;
-      if (attempt >= 3 && found.lowerBound < earlier * 1.02) break;
-      earlier = Math.max(earlier, found.lowerBound);
+      // More than a few directions only when they, and not the width of the hinge, separate the bounds.
+      const worthwhile = best - found.weightSum < 0.2 * (found.weightSum - found.lowerBound);
+      if (attempt >= 3 && !worthwhile) break;
       let added = false;
-      for (const { direction, sign } of candidates(found, activation, 1, beta)) {
+      for (const { direction, sign } of candidates(found, activation, worthwhile ? 1 + extraDirections : 1, beta)) {
         added = master.add(direction, sign) || added;
       }
       if (!added) break;
     }
-    return { smoothingError: best - weightSum, infeasible };
+    return result;
   }
 
   /** Prunes, then takes the master's network when it is better, else adds small neurons along violated directions. */

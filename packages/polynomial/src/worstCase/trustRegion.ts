@@ -83,9 +83,9 @@ export function solveRows(
     const gap = positive ? solver.gapPositive : solver.gapNegative;
     const lowest = rank === 0 ? 0 : positive ? eigenvalues[0] : -eigenvalues[rank - 1];
     const row = i * rank;
-    const shift = lowest > 0 ? lowest : 0;
+    const shift = Math.max(lowest, 0);
     let score = constant;
-    let delta = shift > tiniest ? shift : tiniest;
+    let delta = Math.max(shift, tiniest);
     const inverseRadius = radius < negligible ? 0 : 1 / radius;
     for (let k = 0; k < rank; k++) {
       const x = rotated[row + k];
@@ -145,7 +145,7 @@ export function solveRows(
         const lowestIndex = row + (positive ? 0 : rank - 1);
         const own = perturbation[lowestIndex];
         const rest = radiusSquare - (length * length - own * own);
-        perturbation[lowestIndex] = (own < 0 ? -1 : 1) * Math.sqrt(rest > 0 ? rest : 0);
+        perturbation[lowestIndex] = (own < 0 ? -1 : 1) * Math.sqrt(Math.max(rest, 0));
       }
     }
     value[i] = label * score - lambda * radiusSquare - quadratic;
