@@ -99,7 +99,12 @@ export function patternBits(features: NumericBatch, set: Omit<GateSet, "scales">
 /** Throws ShapeError, SettingError or DataError unless the set is consistent and fits features of `featureCount` values. */
 export function checkGates(set: GateSet, featureCount: number, argument: string): void {
   const width = set.featureCount + (set.bias ? 1 : 0);
-  if (!(set.count >= 1) || set.featureCount !== featureCount || set.gates.length !== set.count * width) {
+  if (
+    !Number.isInteger(set.count) ||
+    set.count < 1 ||
+    set.featureCount !== featureCount ||
+    set.gates.length !== set.count * width
+  ) {
     const expected = `at least one gate of ${featureCount} features${set.bias ? " and a bias" : ""}`;
     const received = `${set.count} gates of ${set.featureCount} features in ${set.gates.length} values`;
     throw new SettingError({ argument, expected, received, hint: "make them with sampleGates on the same features" });

@@ -32,7 +32,7 @@ export class PlainMetric implements Metric {
       }
       const size = Math.sqrt(square);
       const factor = size > threshold ? 1 - threshold / size : 0;
-      for (let k = from; k < from + this.groupLength; k++) out[k] *= factor;
+      for (let k = from; k < from + this.groupLength; k++) out[k] = factor > 0 ? factor * out[k] : 0;
     }
   }
 
@@ -122,7 +122,7 @@ export class SharedMetric implements Metric {
         }
         const size = Math.sqrt(square);
         const factor = size > beta / a ? 1 - beta / a / size : 0;
-        for (let k = 0; k < width; k++) out[from + k] *= factor;
+        for (let k = 0; k < width; k++) out[from + k] = factor > 0 ? factor * out[from + k] : 0;
       }
     }
   }
