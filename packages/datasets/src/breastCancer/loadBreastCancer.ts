@@ -106,7 +106,7 @@ function find({ folder }: BreastCancerOptions, name: string): string {
 }
 
 function only({ signal, onEvent }: WorkOptions): TableOptions {
-  return { signal, onEvent, separator: "," };
+  return { signal, onEvent, separator: ",", header: false };
 }
 
 function check(file: string, table: Table, rows: number, classes: readonly string[], counts: readonly number[]): void {

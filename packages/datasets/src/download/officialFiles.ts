@@ -85,7 +85,13 @@ export async function unpackMembers(
     const isFile = (entry: object) => "type" in entry && entry.type === "File"; // no links
     const wanted = (member: string) => Object.hasOwn(members, path.posix.basename(member));
     try {
-      await extract({ file: archive, cwd: beside, strip: 1, filter: (member, entry) => wanted(member) && isFile(entry), strict: true });
+      await extract({
+        file: archive,
+        cwd: beside,
+        strip: 1,
+        filter: (member, entry) => wanted(member) && isFile(entry),
+        strict: true,
+      });
     } catch (cause) {
       throw new FormatError({ argument: archive, expected: "a .tar.gz", received: String(cause) }, { cause });
     }

@@ -3,7 +3,7 @@
 //   header = {'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }   as Python text, padded with spaces
 
 import { FormatError, ShapeError, UnsupportedError } from "@worstcase/core";
-import { type NpyArray, npyTypes, typeText } from "./npyTypes.js";
+import { type NpyArray, type NpyData, npyTypes, typeText } from "./npyTypes.js";
 
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 const mostHeaderBytes = 65_536;
@@ -93,15 +93,15 @@ function swapBytes(bytes: Uint8Array, size: number): void {
 }
 
 /** Copies between row-major order (last index fastest) and column-major order (first index fastest). */
-function reorder<A extends NpyArray["data"]>(
-  data: A,
-  shape: readonly number[],
-  direction: "to rows" | "to columns",
-): A {
-  const target = data.slice() as A;
+function reorder(array: NpyData, shape: readonly number[], direction: "to rows" | "to columns"): NpyData {
+  const result = array.slice();
+  // Moved as unsigned integers: copying floats may change the bits of a NaN.
+  const word = npyTypes[`u${array.BYTES_PER_ELEMENT}`] as BigUint64ArrayConstructor;
+  const data = new word(array.buffer as ArrayBuffer, array.byteOffset, array.length);
+  const target = new word(result.buffer as ArrayBuffer);
+  const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, length) => product * length, 1));
   const index = new Array<number>(shape.length).fill(0);
   let column = 0; // position in column-major order of the element at `row` in row-major order
-  const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, length) => product * length, 1));
   for (let row = 0; row < data.length; row++) {
     if (direction === "to rows") target[row] = data[column]!;
     else target[column] = data[row]!;
@@ -112,5 +112,5 @@ function reorder<A extends NpyArray["data"]>(
       index[axis] = 0;
     }
   }
-  return target;
+  return result;
 }

@@ -1,7 +1,7 @@
 // Outlines of the ten shape classes as approximate signed distances: negative inside, positive outside, in units of the shape's
 // radius. Only + - * / sqrt and comparisons are used, which IEEE 754 fixes exactly, so every machine draws the same image.
 
-/** Signed distance of the point (x, y) from an outline. All outlines fit into the circle of radius 1. */
+/** Signed distance of the point (x, y) from an outline. All outlines fit into the circle of radius 1.25. */
 export type Outline = (x: number, y: number) => number;
 
 /** Class names in label order, with their outlines. */

@@ -1,5 +1,5 @@
 // Rows of text cells from CSV text. The separator is the one that cuts the first lines into equally many cells; the first row is a
-// header when some column has a text in it and only numbers below.
+// header when it holds no number and rows below do.
 
 import { DataError, FormatError, SettingError } from "@worstcase/core";
 import { parse } from "csv-parse/sync";
@@ -69,16 +69,7 @@ function detectSeparator(text: string): Separator {
 }
 
 function isHeader(first: readonly string[], others: readonly Row[]): boolean {
-  if (others.length === 0) return false;
-  return first.some((cell, column) => {
-    const below = others.map(({ cells }) => cells[column]!);
-    return (
-      !isMissing(cell) &&
-      !isNumber(cell) &&
-      below.some(isNumber) &&
-      below.every((text) => isNumber(text) || isMissing(text))
-    );
-  });
+  return !first.some(isNumber) && others.some(({ cells }) => cells.some(isNumber));
 }
 
 export function isMissing(cell: string): boolean {
