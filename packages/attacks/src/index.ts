@@ -19,4 +19,4 @@ export {
   transferAttack,
 } from "./transfer/examples.js";
 export { transfer } from "./transfer/transfer.js";
-export { type Accuracy, wilsonInterval } from "./wilson.js";
+export { type Accuracy, accuracyOf, wilsonInterval } from "./wilson.js";

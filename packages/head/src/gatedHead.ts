@@ -90,7 +90,7 @@ export function gatedHeadOf(
   const { name, scaling, radius, beta, tolerance } = options;
   const model: GatedReluModel = gatedModelFromJson(trained.model);
   const classifier = (gradient: "exact" | "straight-through", id: string) =>
-    withScaling(scaling, createGatedClassifier(model, { gradient, id }), id);
+    withScaling(scaling, createGatedClassifier(model, { gradient }), id);
   return {
     name,
     kind: "gated-relu",

@@ -72,7 +72,7 @@ export function loadHead(bytes: Uint8Array): RobustHead {
       directions: [...array(`class.${c}.directions`)],
       weights: [...array(`class.${c}.weights`)],
     }));
-    return polynomialHeadOf(whole as PolynomialClass[], options);
+    return polynomialHeadOf(whole as unknown as PolynomialClass[], options);
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) {
       throw new FormatError({ argument: "head file", expected: "metadata of a head", received: error.message });

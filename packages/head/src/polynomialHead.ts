@@ -59,6 +59,7 @@ export async function trainPolynomialHead(
       data ??= prepareTrainingData(points);
       const { signal, onEvent } = options;
       const result = fitClass(data, labels, c, {
+        classCount,
         radius,
         beta,
         tolerance,
@@ -127,9 +128,7 @@ export function polynomialHeadOf(
       solved: classes.every((trained) => trained.gap <= options.tolerance),
       seconds: sum((trained) => trained.seconds),
     },
-    warnings: classes.flatMap((trained, c) =>
-      trained.warnings.map((warning) => ({ ...warning, message: `class ${c}: ${warning.message}` })),
-    ),
+    warnings: mergeWarnings(classes),
     robustness: (features, labels, ball, metric) => ({
       kind: "exact",
       robust: robustSamples(
@@ -149,6 +148,21 @@ export function robustSamples(
   labels: Int32Array,
   radius: number,
 ): Uint8Array {
-  const { margins } = pairwiseWorstMargins(quadratics, points, labels, radius);
-  return Uint8Array.from(margins, (margin) => (margin > 0 ? 1 : 0));
+  const { worst } = pairwiseWorstMargins(quadratics, points, labels, radius);
+  return Uint8Array.from(worst, (margin) => (margin > 0 ? 1 : 0));
+}
+
+/** One warning per code; that of the first class speaks for the others, which are named. */
+function mergeWarnings(classes: readonly PolynomialClass[]): Warning[] {
+  const merged = new Map<string, { message: string; classes: number[] }>();
+  for (const [c, trained] of classes.entries()) {
+    for (const { code, message } of trained.warnings) {
+      const entry = merged.get(code) ?? { message, classes: [] };
+      merged.set(code, { ...entry, classes: [...entry.classes, c] });
+    }
+  }
+  return [...merged].map(([code, { message, classes: affected }]) => ({
+    code,
+    message: affected.length === 1 ? message : `${message} (likewise classes ${affected.slice(1).join(", ")})`,
+  }));
 }

@@ -42,26 +42,26 @@ function createBars(stream: NodeJS.WriteStream): ProgressView {
   };
 }
 
-/** One line when a task starts its second step of ten seconds, and one when it is done. */
+/** A line every ten seconds of a task, and one when it is done. */
 function createLines(stream: NodeJS.WriteStream): ProgressView {
   let task = "";
   let started = 0;
+  let before = 0;
   let printed = 0;
   return {
     progress(event) {
       const now = Date.now();
       if (event.task !== task) {
         task = event.task;
+        before = event.done;
         started = printed = now;
       }
       const finished = event.done >= event.total;
       if (!finished && now - printed < 10_000) return;
       printed = now;
       const seconds = (now - started) / 1000;
-      const left =
-        finished || event.done === 0
-          ? ""
-          : `, about ${Math.ceil((seconds / event.done) * (event.total - event.done))} s left`;
+      const rate = (event.done - before) / seconds;
+      const left = finished || !(rate > 0) ? "" : `, about ${Math.ceil((event.total - event.done) / rate)} s left`;
       stream.write(
         `${task}: ${event.done}/${event.total} in ${seconds.toFixed(1)} s${left}  ${formatValues(event)}`
           .trimEnd()

@@ -1,0 +1,74 @@
+// bench [suite ...] [--quick] [--out FOLDER]: runs suites, prints tables, writes FOLDER/<suite>.json. Times never decide an exit code.
+
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { describeMachine, load } from "./harness/machine.js";
+import type { Group, Suite } from "./harness/suite.js";
+import { formatGroup } from "./harness/table.js";
+import { features } from "./suites/features.js";
+import { linalg } from "./suites/linalg.js";
+import { oracle } from "./suites/oracle.js";
+import { trainer } from "./suites/trainer.js";
+
+const suites: readonly Suite[] = [oracle, linalg, features, trainer];
+const packages = [
+  ...["@worstcase/linalg", "@worstcase/polynomial", "@worstcase/resnet", "@worstcase/tensor"],
+  ...["ml-matrix", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-wasm"],
+];
+
+async function runSuite(suite: Suite, quick: boolean, folder: string | null): Promise<void> {
+  const groups: Group[] = [];
+  const skipped: { what: string; reason: string }[] = [];
+  console.log(`\n== ${suite.name}: ${suite.summary}\n`);
+  const before = load();
+  await suite.run({
+    quick,
+    report(group) {
+      groups.push(group);
+      console.log(`${formatGroup(group)}\n`);
+    },
+    skip(what, reason) {
+      skipped.push({ what, reason });
+      console.log(`skipped ${what}: ${reason}\n`);
+    },
+  });
+  if (!folder) return;
+  const record = {
+    suite: suite.name,
+    summary: suite.summary,
+    quick,
+    date: new Date().toISOString().slice(0, 10),
+    machine: describeMachine(packages),
+    load: { before, after: load() },
+    groups,
+    skipped,
+  };
+  mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, `${suite.name}.json`);
+  writeFileSync(`${file}.part`, `${JSON.stringify(record, null, 2)}\n`);
+  renameSync(`${file}.part`, file);
+  console.log(`load ${before} before, ${record.load.after} after; written to ${path.relative(process.cwd(), file)}`);
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { quick: { type: "boolean", default: false }, out: { type: "string" } },
+  });
+  const unknown = positionals.filter((name) => !suites.some((suite) => suite.name === name));
+  if (unknown.length > 0) {
+    console.error(`no suite ${unknown.join(", ")}; there are ${suites.map(({ name }) => name).join(", ")}`);
+    return 1;
+  }
+  // quick runs are no measurements: without --out they are not written
+  const results = values.quick ? null : fileURLToPath(new URL("../results", import.meta.url));
+  const folder = values.out ? path.resolve(values.out) : results;
+  for (const suite of suites) {
+    if (positionals.length === 0 || positionals.includes(suite.name)) await runSuite(suite, values.quick, folder);
+  }
+  return 0;
+}
+
+process.exitCode = await main();

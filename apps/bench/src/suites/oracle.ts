@@ -1,0 +1,64 @@
+// The exact worst case of a quadratic score (math.md 6): microseconds for one sample, decomposition included, against one
+// eigendecomposition per sample and class, which is what a solver does that treats every sample as a problem of its own.
+
+import { createRng } from "@worstcase/core";
+import { chooseKernels, symmetricEigen } from "@worstcase/linalg";
+import { paperActivation, quadraticFromNeurons, worstCase } from "@worstcase/polynomial";
+import { Matrix } from "ml-matrix";
+import { type Case, compare } from "../harness/compare.js";
+import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
+
+const sizes = [
+  { features: 30, neurons: 60, samples: 4000 },
+  { features: 64, neurons: 20, samples: 4000 },
+  { features: 64, neurons: 130, samples: 4000 },
+  { features: 512, neurons: 20, samples: 2000 },
+  { features: 512, neurons: 600, samples: 2000 },
+];
+
+export const oracle: Suite = {
+  name: "oracle",
+  summary: "exact l2 worst case of a two-layer polynomial network, time per sample",
+  async run(context) {
+    for (const size of sizes) await measure(context, size);
+  },
+};
+
+async function measure(context: SuiteContext, size: (typeof sizes)[number]): Promise<void> {
+  const { features, neurons } = size;
+  const samples = context.quick ? 100 : size.samples;
+  const rng = createRng(1);
+  const directions = Float64Array.from({ length: neurons * features }, () => rng.normal() / Math.sqrt(features));
+  const weights = Float64Array.from({ length: neurons }, () => rng.normal());
+  const quadratic = quadraticFromNeurons({ directions, weights, activation: paperActivation }, features);
+  const points = {
+    data: Float64Array.from({ length: samples * features }, () => rng.normal()),
+    shape: [samples, features],
+  };
+  const labels = Float64Array.from({ length: samples }, () => (rng.uniform() < 0.5 ? 1 : -1));
+  const radius = 0.25 * Math.sqrt(features);
+
+  const matrix = new Matrix(features, features);
+  quadratic.Q.forEach((value, i) => {
+    matrix.set(Math.floor(i / features), i % features, value);
+  });
+  const solve = (name: "js" | "wasm", wanted: boolean): Case => {
+    const kernels = chooseKernels(name);
+    return {
+      name: `${kernels.name}, ${wanted ? "with worst points" : "values only"}`,
+      units: samples,
+      run: () => worstCase(quadratic, points, labels, radius, { kernels, points: wanted }),
+    };
+  };
+  const rows = await compare(
+    [
+      { name: "one eigendecomposition per sample (wasm)", units: 1, run: () => symmetricEigen(matrix) },
+      solve("js", true),
+      solve("wasm", false),
+      solve("wasm", true),
+    ],
+    { repeats: context.quick ? 1 : 7 },
+  );
+  const title = `${features} features, ${neurons} neurons, ${samples} samples`;
+  context.report({ title, unit: unit.microseconds, rows });
+}
