@@ -8,7 +8,7 @@ import { FormatError } from "@worstcase/core";
 import { type PickleValue, unpickle } from "./unpickle.js";
 
 export const pixelBytes = 3072;
-export const classCount = 10;
+const classCount = 10;
 const planeBytes = 1024;
 const recordBytes = pixelBytes + 1;
 

@@ -4,7 +4,7 @@
 import { FormatError } from "@worstcase/core";
 
 /** A numpy uint8 array in row-major order. */
-export interface ByteArray {
+interface ByteArray {
   readonly shape: readonly number[];
   readonly bytes: Uint8Array;
 }
