@@ -11,6 +11,7 @@
 import type { Norm, NumericBatch } from "@worstcase/core";
 import type { Workspace } from "@worstcase/linalg";
 import { smoothedSupport, squaredReach } from "../ballSupport.js";
+import { PairScreen } from "./pairScreen.js";
 
 export interface HingeData {
   readonly features: NumericBatch;
@@ -48,8 +49,15 @@ export class RobustHinge {
   private readonly ballCentres: Float32Array | null;
   private readonly shifted: Float64Array;
   private recentring = false;
+  private refreshing = false;
+  private readonly screen: PairScreen;
   private readonly largestNorm: boolean;
   private readonly sumNorm: boolean;
+
+  /** Share of the samples that the last evaluation had to visit. */
+  get evaluatedShare(): number {
+    return this.screen.count / this.samples;
+  }
 
   get hasBallCentres(): boolean {
     return this.ballCentres !== null;
@@ -72,6 +80,7 @@ export class RobustHinge {
     this.pieces = data.classCount * this.width;
     this.rows = chunkRows(this.samples, this.pieces);
     this.inputs = withConstant(data.features, data.bias);
+    this.screen = new PairScreen(data, this.width);
     this.gateChunk = workspace.float64(this.rows * data.gateCount);
     this.productChunk = workspace.float64(this.rows * this.pieces);
     this.centres = new Float64Array(this.samples * data.classCount);
@@ -102,8 +111,16 @@ export class RobustHinge {
     value.loss = 0;
     value.dualSum = 0;
     gradient?.fill(0);
-    for (let from = 0; from < this.samples; from += this.rows) {
-      const count = Math.min(this.rows, this.samples - from);
+    this.refreshing = this.screen.select(weights, this.centres, smoothing, gradient !== null);
+    // Pairs left out have multiplier 0 and contribute the constant -w/2 abar^2.
+    const { needed } = this.screen;
+    for (let pair = 0; pair < needed.length; pair++) {
+      if (needed[pair] !== 0) continue;
+      value.smooth -= (smoothing / 2) * this.centres[pair] * this.centres[pair];
+      if (this.recentring) this.centres[pair] = 0;
+    }
+    for (let from = 0; from < this.screen.count; from += this.rows) {
+      const count = Math.min(this.rows, this.screen.count - from);
       this.expandBits(from, count);
       this.workspace.gemm(
         false,
@@ -170,8 +187,11 @@ export class RobustHinge {
 
   private expandBits(from: number, count: number): void {
     const { bits, gateCount } = this.data;
-    const start = from * gateCount;
-    for (let k = 0; k < count * gateCount; k++) this.gateChunk[k] = bits[start + k];
+    for (let row = 0; row < count; row++) {
+      const start = this.screen.rows[from + row] * gateCount;
+      const to = row * gateCount;
+      for (let p = 0; p < gateCount; p++) this.gateChunk[to + p] = bits[start + p];
+    }
   }
 
   // Turns rows of B into rows of G in place and moves those that are not zero to the front; returns their number.
@@ -184,20 +204,26 @@ export class RobustHinge {
     value: HingeValue,
   ): number {
     const { classCount, labels, gateCount } = this.data;
-    const { width, pieces, moved, inputs, attack, productChunk: B } = this;
+    const { width, pieces, moved, inputs, attack, screen, productChunk: B } = this;
     let active = 0;
     for (let row = 0; row < count; row++) {
-      const label = labels[from + row];
-      const x = (from + row) * width;
+      const sample = screen.rows[from + row];
+      const label = labels[sample];
+      const x = sample * width;
       const own = row * pieces + label * width;
       const out = active * pieces;
       let any = false;
       for (let c = 0; c < classCount; c++) {
         if (c === label) continue;
         const rival = row * pieces + c * width;
-        const pair = (from + row) * classCount + c;
+        const pair = sample * classCount + c;
+        if (screen.needed[pair] === 0) {
+          if (wanted) B.fill(0, rival, rival + width);
+          continue;
+        }
         const centre = this.centres[pair];
         const excess = 1 + this.worstScore(own, rival, x);
+        if (this.refreshing) screen.excess[pair] = excess;
         if (excess > 0) value.loss += excess;
         let a = 0;
         let u = 0;

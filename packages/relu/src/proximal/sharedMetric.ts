@@ -204,14 +204,14 @@ export class SharedMetric implements Metric {
   }
 }
 
-/** The metric of a training set, from at most 2000 evenly spaced samples. */
+/** The metric of a training set, from about 1000 evenly spaced samples. */
 export function sharedMetric(data: HingeData, reach: number): SharedMetric {
   const { bits, gateCount, classCount, bias } = data;
   const samples = data.features.shape[0];
   const moved = data.features.shape[1];
   const width = moved + (bias ? 1 : 0);
   const inputs = withConstant(data.features, bias);
-  const stride = Math.max(1, Math.floor(samples / 2000));
+  const stride = Math.max(1, Math.floor(samples / 1000));
   const picked = Array.from({ length: Math.floor((samples - 1) / stride) + 1 }, (_, i) => i * stride);
   const shared = new Float64Array(width * width);
   const share = new Float64Array(picked.length);

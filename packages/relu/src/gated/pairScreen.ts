@@ -1,0 +1,119 @@
+// Safe screening of (sample, class) pairs whose hinge is certainly zero, so that evaluations touch only the others.
+//   u_ic(T) <= u_ic(T_ref) + (||x_i||_2 + kappa radius) sum_p d_pi (||t_py - ref_py||_2 + ||t_pc - ref_pc||_2),
+//   kappa = sqrt(d) for linf perturbations (||a||_1 <= sqrt(d) ||a||_2), else 1.
+// If abar_ic w + bound <= 0 the multiplier clip(abar + u/w, 0, 1) is 0 and so is the hinge: exact, no approximation.
+// reference: [P, C, D]   excess u: [n, C]   bits: [n, P]
+
+import { type HingeData, withConstant } from "./robustHinge.js";
+
+/** Gradient evaluations after which the reference is renewed at the latest, and at the earliest. */
+const OLDEST = 25;
+const YOUNGEST = 4;
+
+export class PairScreen {
+  /** Reference excess, written by the evaluator during a refreshing evaluation. */
+  readonly excess: Float64Array;
+  /** 1 for pairs to evaluate, `[n, C]`. */
+  readonly needed: Uint8Array;
+  /** Samples with a needed pair; the first `count` entries count. */
+  readonly rows: Int32Array;
+  count = 0;
+  private readonly reference: Float64Array;
+  private readonly lengths: Float64Array;
+  private readonly shifts: Float64Array;
+  private readonly sums: Float64Array;
+  private readonly totals: Float64Array;
+  private age = Number.POSITIVE_INFINITY;
+  private pairs = 0;
+  private fewestPairs = 0;
+
+  constructor(
+    private readonly data: HingeData,
+    private readonly width: number,
+  ) {
+    const { features, classCount, gateCount, norm, radius, bias } = data;
+    const samples = features.shape[0];
+    const moved = features.shape[1];
+    this.excess = new Float64Array(samples * classCount);
+    this.needed = new Uint8Array(samples * classCount).fill(1);
+    this.rows = Int32Array.from({ length: samples }, (_, i) => i);
+    this.reference = new Float64Array(gateCount * classCount * width);
+    this.shifts = new Float64Array(gateCount * classCount);
+    this.sums = new Float64Array(classCount);
+    this.totals = new Float64Array(classCount);
+    const inputs = withConstant(features, bias);
+    const stretch = radius * (norm === "linf" ? Math.sqrt(moved) : 1);
+    this.lengths = Float64Array.from({ length: samples }, (_, i) => {
+      let square = 0;
+      for (let k = i * width; k < (i + 1) * width; k++) square += inputs[k] * inputs[k];
+      return (Math.sqrt(square) + stretch) * (1 + 1e-12);
+    });
+  }
+
+  /** Chooses the pairs for an evaluation at `weights`. Returns whether the evaluation should renew the reference (then all pairs). */
+  select(weights: Float64Array, centres: Float64Array, smoothing: number, gradientWanted: boolean): boolean {
+    const worn = this.age >= YOUNGEST && this.pairs > 1.5 * this.fewestPairs;
+    if (this.age === Number.POSITIVE_INFINITY || (gradientWanted && (this.age >= OLDEST || worn))) {
+      this.needed.fill(1);
+      this.count = this.rows.length;
+      for (let i = 0; i < this.count; i++) this.rows[i] = i;
+      this.reference.set(weights);
+      this.age = 0;
+      this.fewestPairs = Number.POSITIVE_INFINITY;
+      return true;
+    }
+    if (gradientWanted) this.age++;
+    this.measureShifts(weights);
+    const { bits, gateCount, classCount, labels } = this.data;
+    const { sums, shifts, needed, excess, lengths } = this;
+    this.count = 0;
+    this.pairs = 0;
+    this.totals.fill(0);
+    for (let g = 0; g < shifts.length; g++) this.totals[g % classCount] += shifts[g];
+    for (let i = 0; i < lengths.length; i++) {
+      if (this.clearlyIdle(i, centres, smoothing)) continue;
+      sums.fill(0);
+      for (let p = 0; p < gateCount; p++) {
+        if (bits[i * gateCount + p] === 0) continue;
+        for (let c = 0; c < classCount; c++) sums[c] += shifts[p * classCount + c];
+      }
+      let any = false;
+      for (let c = 0; c < classCount; c++) {
+        const pair = i * classCount + c;
+        const bound = excess[pair] + lengths[i] * (sums[labels[i]] + sums[c]) + 1e-9;
+        const keep = c !== labels[i] && centres[pair] * smoothing + bound > 0;
+        needed[pair] = keep ? 1 : 0;
+        if (keep) {
+          any = true;
+          this.pairs++;
+        }
+      }
+      if (any) this.rows[this.count++] = i;
+    }
+    this.fewestPairs = Math.min(this.fewestPairs, this.pairs);
+    return false;
+  }
+
+  // The same test with the sums over all gates, which need no pattern; marks the sample's pairs as not needed.
+  private clearlyIdle(i: number, centres: Float64Array, smoothing: number): boolean {
+    const { labels, classCount } = this.data;
+    const { totals, excess, lengths } = this;
+    const own = totals[labels[i]];
+    for (let c = 0; c < classCount; c++) {
+      const pair = i * classCount + c;
+      if (c === labels[i]) continue;
+      if (centres[pair] * smoothing + excess[pair] + lengths[i] * (own + totals[c]) + 1e-9 > 0) return false;
+    }
+    this.needed.fill(0, i * classCount, (i + 1) * classCount);
+    return true;
+  }
+
+  private measureShifts(weights: Float64Array): void {
+    const { reference, shifts, width } = this;
+    for (let g = 0; g < shifts.length; g++) {
+      let square = 0;
+      for (let k = g * width; k < (g + 1) * width; k++) square += (weights[k] - reference[k]) ** 2;
+      shifts[g] = Math.sqrt(square);
+    }
+  }
+}
