@@ -3,8 +3,18 @@ import { describe, expect, it } from "vitest";
 import { evaluateAttack } from "../evaluateAttack.js";
 import { fgsm } from "../fgsm/fgsm.js";
 import { withSurrogateGradients } from "../surrogate.js";
+import { describeAttack } from "../testing/describeAttack.js";
 import { linearMargin, linearToy, linearWorstMargin, quantisedToy } from "../testing/toyClassifiers.js";
 import { pgd } from "./pgd.js";
+
+describeAttack({ name: "pgd margin", create: () => pgd({ stopWhenFooled: false }), exactOnLinear: true });
+describeAttack({
+  name: "pgd cross-entropy",
+  create: () => pgd({ loss: "cross-entropy", steps: 5, restarts: 2, stopWhenFooled: false }),
+  exactOnLinear: true,
+});
+describeAttack({ name: "pgd that stops at success", create: () => pgd({ steps: 7 }) });
+describeAttack({ name: "pgd from the FGSM point only", create: () => pgd({ steps: 3, restarts: 0 }) });
 
 /** Two classes with margin for label 0 equal to `margin(x)`, in two dimensions. */
 function planar(
@@ -160,20 +170,6 @@ describe("pgd", () => {
     };
     await pgd({ steps: 3, restarts: 1 }).run(model, samples([1, 0]), options);
     expect(seen).toEqual([1, 2, 3, 1, 2, 3]);
-  });
-});
-
-describe("fgsm", () => {
-  it("leaves misclassified samples where they are", async () => {
-    const model = linearToy(
-      [
-        [1, 0],
-        [0, 1],
-      ],
-      [0, 0],
-    );
-    const { data } = await fgsm().run(model, samples([0, 1], [1, 0]), at("linf", 0.25));
-    expect(Array.from(data)).toEqual([0, 1, 0.75, 0.25]);
   });
 });
 
