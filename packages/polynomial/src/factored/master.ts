@@ -3,13 +3,13 @@
 //   min over t >= 0 of  sum_i kappa_i huber(1 - sum_j t_j H_ij) + beta sum_j t_j,   H_ij = s_j y_i E[sigma(u_j'z_i)]
 // At the optimum p_i = kappa_i clip((1 - (Ht)_i)/width, 0, 1) satisfies s_j h(u_j) <= beta for every atom in the list, so
 // adding the atoms that violate and solving again drives the certificate up (column generation on the dual side).
-// Projected Newton on a handful of variables; nothing is allocated per step.
+// Damped Newton with an active set on a handful of variables; nothing is allocated per step.
 
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import type { AttackState, ObjectiveProblem } from "./objective.js";
 
 const block = 256;
-const maximumSteps = 30;
+const maximumSteps = 40;
 /** Gradient at which `solve` stops, relative to beta: the bound loses about this share. */
 const precision = 1e-4;
 
@@ -37,9 +37,10 @@ export function createMaster(problem: ObjectiveProblem): Master {
   const { points, moves, basis } = data.buffers;
   const capacity = data.maxNeurons + 64;
   const workspace: Workspace = kernels.workspace(
-    workspaceSize(block * capacity, capacity * capacity, capacity, capacity),
+    workspaceSize(block * capacity, capacity * capacity, capacity * capacity, capacity),
   );
   const gathered = workspace.float64(block * capacity);
+  const full = workspace.float64(capacity * capacity);
   const hessian = workspace.float64(capacity * capacity);
   const step = workspace.float64(capacity);
   const table = new Float64Array(n * capacity);
@@ -97,32 +98,57 @@ export function createMaster(problem: ObjectiveProblem): Master {
     }
   }
 
-  /** Newton step on the free sizes into `step`; false when the Hessian cannot be factored. */
-  function newton(width: number, freeCount: number): boolean {
-    const m = freeCount;
-    hessian.fill(0, 0, m * m);
+  /** Second derivatives over the whole list at the slack last computed. */
+  function differentiateTwice(width: number): void {
+    const m = count;
+    full.fill(0, 0, m * m);
     let rows = 0;
     const flush = () => {
-      if (rows > 0) workspace.syrk(true, m, rows, 1 / width, gathered, m, 1, hessian, m);
+      if (rows > 0) workspace.syrk(true, m, rows, 1 / width, gathered, m, 1, full, m);
       rows = 0;
     };
     for (let i = 0; i < n; i++) {
       if (!(slack[i] > 0 && slack[i] < width) || hingeWeights[i] === 0) continue;
       const root = Math.sqrt(hingeWeights[i]);
-      for (let f = 0; f < m; f++) gathered[rows * m + f] = root * table[i * capacity + free[f]];
+      for (let j = 0, p = rows * m, q = i * capacity; j < m; j++) gathered[p + j] = root * table[q + j];
       if (++rows === block) flush();
     }
     flush();
-    let trace = 0;
-    for (let f = 0; f < m; f++) trace += hessian[f * m + f];
-    for (let f = 0; f < m; f++) {
-      hessian[f * m + f] += 1e-9 * (trace / m) + 1e-300 + (hessian[f * m + f] === 0 ? beta : 0);
-      step[f] = -gradient[free[f]];
+  }
+
+  /**
+   * Damped Newton step over the free sizes into `step`. Sizes at zero that would turn negative leave the free set and the
+   * step is taken again, so the direction descends and can be followed. Returns the number of free sizes, 0 for none.
+   */
+  function newton(damping: number): number {
+    let m = 0;
+    for (let j = 0; j < count; j++) if (sizes[j] > 0 || gradient[j] < 0) free[m++] = j;
+    while (m > 0) {
+      let trace = 0;
+      for (let f = 0; f < m; f++) trace += full[free[f] * count + free[f]];
+      for (let f = 0; f < m; f++) {
+        for (let g = 0; g < m; g++) hessian[f * m + g] = full[free[f] * count + free[g]];
+        hessian[f * m + f] += damping * (trace > 0 ? trace / m : beta);
+        step[f] = -gradient[free[f]];
+      }
+      if (workspace.potrf(m, hessian, m) !== 0) return -1;
+      workspace.trsm("left", false, m, 1, hessian, m, step, 1);
+      workspace.trsm("left", true, m, 1, hessian, m, step, 1);
+      let kept = 0;
+      for (let f = 0; f < m; f++) if (sizes[free[f]] > 0 || step[f] >= 0) free[kept++] = free[f];
+      if (kept === m) return m;
+      m = kept;
     }
-    if (workspace.potrf(m, hessian, m) !== 0) return false;
-    workspace.trsm("left", false, m, 1, hessian, m, step, 1);
-    workspace.trsm("left", true, m, 1, hessian, m, step, 1);
-    return true;
+    return 0;
+  }
+
+  /** Largest violation of the optimality conditions. */
+  function violation(): number {
+    let worst = 0;
+    for (let j = 0; j < count; j++) {
+      if (sizes[j] > 0 || gradient[j] < 0) worst = Math.max(worst, Math.abs(gradient[j]));
+    }
+    return worst;
   }
 
   return {
@@ -161,41 +187,49 @@ export function createMaster(problem: ObjectiveProblem): Master {
     solve(width) {
       let current = value(sizes, width);
       differentiate(width);
-      for (let iteration = 0; iteration < maximumSteps; iteration++) {
-        let freeCount = 0;
-        let violation = 0;
-        for (let j = 0; j < count; j++) {
-          if (sizes[j] > 0 || gradient[j] < 0) {
-            free[freeCount++] = j;
-            violation = Math.max(violation, Math.abs(gradient[j]));
-          }
+      let damping = 1e-8;
+      for (let iteration = 0; iteration < maximumSteps && violation() > precision * beta; iteration++) {
+        differentiateTwice(width);
+        let moved = false;
+        while (!moved && damping < 1e6) {
+          const m = newton(damping);
+          if (m === 0) break;
+          moved = m > 0 && follow(m);
+          damping = moved ? Math.max(1e-10, 0.1 * damping) : 100 * damping;
         }
-        if (freeCount === 0 || violation <= precision * beta) break;
-        if (!newton(width, freeCount)) break;
-        let length = 1;
-        let next = Number.POSITIVE_INFINITY;
-        for (let search = 0; search < 30; search++) {
-          trial.set(sizes);
-          let slope = 0;
-          for (let f = 0; f < freeCount; f++) {
-            const j = free[f];
-            trial[j] = Math.max(0, sizes[j] + length * step[f]);
-            slope += gradient[j] * (trial[j] - sizes[j]);
-          }
-          next = value(trial, width);
-          if (next <= current + 1e-4 * slope) break;
-          length *= 0.5;
-        }
-        if (!(next < current)) {
-          value(sizes, width);
-          break;
-        }
-        sizes.set(trial);
-        current = next;
+        if (!moved) break;
         differentiate(width);
       }
+      // The trial points of the line search spoil the slack.
+      value(sizes, width);
       differentiate(width);
       return current;
+
+      /** Goes along the step, at most to the first bound; false when no decrease was found. */
+      function follow(m: number): boolean {
+        let longest = 1;
+        let slope = 0;
+        for (let f = 0; f < m; f++) {
+          slope += gradient[free[f]] * step[f];
+          if (step[f] < 0) longest = Math.min(longest, -sizes[free[f]] / step[f]);
+        }
+        for (let length = longest, search = 0; search < 12; search++, length *= 0.4) {
+          trial.set(sizes);
+          for (let f = 0; f < m; f++) {
+            const j = free[f];
+            const next = sizes[j] + length * step[f];
+            // The size that blocks ends at exactly zero.
+            trial[j] = next > 1e-14 * sizes[j] ? next : 0;
+          }
+          const next = value(trial, width);
+          if (next <= current + 1e-4 * length * slope && next < current) {
+            sizes.set(trial);
+            current = next;
+            return true;
+          }
+        }
+        return false;
+      }
     },
   };
 }
