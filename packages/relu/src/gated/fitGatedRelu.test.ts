@@ -165,6 +165,17 @@ it("constant and zero features with bias: the constant model of the majority cla
   expect(result.objective.total).toBeCloseTo(0.5 + 0.01, 4);
 });
 
+it("a large set starts from a subset: the gap is certified and the objective is the one of the definition", async () => {
+  const { features, labels } = clouds(9, 4100, 3, 3);
+  const gates = sampleGates(features, { count: 4, rng: createRng(2) });
+  const options = { norm: "l2" as Norm, radius: 0.1, beta: 1e-2, gates, tolerance: 1e-2 };
+  const result = await fitGatedRelu(features, labels, 3, options);
+  expect(result.status).toBe("optimal");
+  const direct = objectiveOf(result.model, features, labels, "l2", 0.1, 1e-2);
+  expect(direct.total).toBeCloseTo(result.objective.total, 10);
+  expect(result.lowerBound).toBeLessThanOrEqual(direct.total);
+});
+
 it("JSON keeps the model exactly; damaged JSON is a format error", async () => {
   const { features, labels } = clouds(7, 30, 3, 3);
   const gates = sampleGates(features, { count: 4, rng: createRng(2) });

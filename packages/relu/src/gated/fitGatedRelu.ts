@@ -6,13 +6,14 @@
 
 import {
   checkLabels,
+  gatherBatch,
   type Norm,
   type NumericBatch,
   SettingError,
   type Warning,
   type WorkOptions,
 } from "@worstcase/core";
-import { chooseKernels, type KernelName, type Kernels, workspaceSize } from "@worstcase/linalg";
+import { chooseKernels, type KernelName, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import { checkBall, projectOnBall } from "../ballSupport.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { checkFeatures, checkGates, checkPositive, type GateSet, patternBits } from "../gates.js";
@@ -20,6 +21,10 @@ import { AcceleratedProximal, largestGroupNorm } from "../proximal/acceleratedPr
 import { type FitProgress, type FitStatus, minimise, type Objective } from "../proximal/minimise.js";
 import { GatedProblem, HINGE_SMOOTHING } from "./gatedProblem.js";
 import { type HingeData, RobustHinge, withConstant } from "./robustHinge.js";
+
+/** Sets of at least this many samples start from a solution on every STRIDE-th sample. */
+const SUBSET_FROM = 4000;
+const STRIDE = 8;
 
 export interface FitGatedReluOptions extends WorkOptions<FitProgress> {
   /** Radius of the perturbation ball in FEATURE space, in units of the features as given. */
@@ -71,22 +76,15 @@ export async function fitGatedRelu(
   const { beta, tolerance, maximumIterations, bias } = settings;
   const kernels = options.kernels ?? chooseKernels();
   const data = hingeData(features, labels, classCount, options, bias);
-  const width = features.shape[1] + (bias ? 1 : 0);
-  const length = options.gates.count * classCount * width;
-  const workspace = kernels.workspace(
-    workspaceSize(
-      ...RobustHinge.sizes(features.shape[0], options.gates.count, classCount * width),
-      ...AcceleratedProximal.sizes(length),
-    ),
-  );
-  const problem = new GatedProblem(data, beta, workspace);
+  const common = { where: "fitGatedRelu", curvature: 2 / HINGE_SMOOTHING, signal: options.signal };
+  const start = await startFromSubset(data, beta, kernels, common);
+  const { problem, workspace } = buildProblem(data, beta, kernels);
   const outcome = await minimise(problem, workspace, {
-    where: "fitGatedRelu",
+    ...common,
+    start,
     lowerBound: zeroBound(data, beta),
     tolerance,
     maximumIterations,
-    curvature: 2 / HINGE_SMOOTHING,
-    signal: options.signal,
     onEvent: options.onEvent,
   });
   return {
@@ -107,6 +105,46 @@ export async function fitGatedRelu(
     kernels: kernels.name,
     warnings: collectWarnings(problem.best, classCount - 1, labels),
   };
+}
+
+function buildProblem(
+  data: HingeData,
+  beta: number,
+  kernels: Kernels,
+): { problem: GatedProblem; workspace: Workspace } {
+  const rowLength = data.classCount * (data.features.shape[1] + (data.bias ? 1 : 0));
+  const workspace = kernels.workspace(
+    workspaceSize(
+      ...RobustHinge.sizes(data.features.shape[0], data.gateCount, rowLength),
+      ...AcceleratedProximal.sizes(data.gateCount * rowLength),
+    ),
+  );
+  return { problem: new GatedProblem(data, beta, workspace), workspace };
+}
+
+// Large sets: a few cheap iterations on every STRIDE-th sample first, from where the full problem starts. Bounds are not carried over.
+async function startFromSubset(
+  data: HingeData,
+  beta: number,
+  kernels: Kernels,
+  common: { readonly where: string; readonly curvature: number; readonly signal: AbortSignal | undefined },
+): Promise<Float64Array | undefined> {
+  const samples = data.features.shape[0];
+  if (samples < SUBSET_FROM) return undefined;
+  const picked = Int32Array.from({ length: Math.floor(samples / STRIDE) }, (_, i) => i * STRIDE);
+  const bits = new Uint8Array(picked.length * data.gateCount);
+  picked.forEach((i, row) => {
+    bits.set(data.bits.subarray(i * data.gateCount, (i + 1) * data.gateCount), row * data.gateCount);
+  });
+  const subset: HingeData = {
+    ...data,
+    features: gatherBatch(data.features, picked),
+    labels: picked.map((i) => data.labels[i]),
+    bits,
+  };
+  const { problem, workspace } = buildProblem(subset, beta, kernels);
+  await minimise(problem, workspace, { ...common, lowerBound: 0, tolerance: 0.2, maximumIterations: 100 });
+  return problem.bestWeights;
 }
 
 /** What the robust hinge needs of a training set. */

@@ -52,6 +52,8 @@ export interface MinimiseOptions {
   readonly tolerance: number;
   readonly maximumIterations: number;
   readonly curvature: number;
+  /** First point (default zero). */
+  readonly start?: Float64Array | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((event: FitProgress) => void) | undefined;
 }
@@ -82,6 +84,10 @@ export async function minimise(
 ): Promise<Minimised> {
   const { tolerance, maximumIterations } = options;
   const method = new AcceleratedProximal(problem, problem, workspace, options.curvature);
+  if (options.start) {
+    method.point.set(options.start);
+    method.restart();
+  }
   const duals = new DualBundle(problem.length, problem.groupLength, problem.beta);
   duals.best = options.lowerBound;
   let violation = 1;
