@@ -98,6 +98,8 @@ it("stopped early it says so and still returns a feasible network", async () => 
   const result = await fitRelu(features, labels, 2, options);
   expect(result.status).toBe("iteration-limit");
   expect(result.repairedViolation.maximum).toBeLessThan(1e-12);
+  expect(result.constraintViolation.maximum).toBeGreaterThan(0);
+  expect(result.iterate.neurons).toBeGreaterThan(0);
   const back = networkFromJson(JSON.parse(JSON.stringify(networkToJson(result.network))));
   expect(back).toEqual(result.network);
   expect(() => networkFromJson({ ...networkToJson(result.network), first: [1] })).toThrow(

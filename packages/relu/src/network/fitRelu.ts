@@ -31,6 +31,11 @@ export interface ReluResult {
   /** (objective.total - lowerBound) / objective.total */
   readonly gap: number;
   readonly network: ReluNetwork;
+  /**
+   * Network of the last iterate, before repair: it violates cones by `constraintViolation`, so it is not the convex model and no bound
+   * on it follows from the objective. Judge it by `certifiedMargins`.
+   */
+  readonly iterate: ReluNetwork;
   /** Feasible pieces, `[2, gates, classes, featureCount (+1)]`: all v, then all w. */
   readonly pieces: Float64Array;
   /** Of the last iterate, before repair. */
@@ -96,6 +101,7 @@ export async function fitRelu(
     lowerBound: outcome.lowerBound,
     gap: outcome.gap,
     network: networkOfPieces(pieces, { featureCount, classCount, bias }),
+    iterate: networkOfPieces(outcome.point, { featureCount, classCount, bias }),
     pieces,
     constraintViolation,
     repairedViolation: problem.bestViolation(),
