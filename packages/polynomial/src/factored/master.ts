@@ -49,12 +49,15 @@ export function createMaster(problem: ObjectiveProblem): Master {
   const sizes = new Float64Array(capacity);
   const trial = new Float64Array(capacity);
   const gradient = new Float64Array(capacity);
+  const present = new Int32Array(capacity);
+  const candidate = new Int32Array(capacity);
   const free = new Int32Array(capacity);
   const slack = new Float64Array(n);
   const weights = new Float64Array(n);
   const projection = new Float64Array(data.dimension);
   let attack: AttackState | null = null;
   let count = 0;
+  let candidates = 0;
 
   /** Fills column j of the table. */
   function fill(j: number): void {
@@ -78,10 +81,14 @@ export function createMaster(problem: ObjectiveProblem): Master {
   /** Value at t; fills slack = 1 - H t. */
   function value(t: Float64Array, width: number): number {
     let total = 0;
-    for (let j = 0; j < count; j++) total += beta * t[j];
+    let used = 0;
+    for (let j = 0; j < count; j++) {
+      total += beta * t[j];
+      if (t[j] > 0) present[used++] = j;
+    }
     for (let i = 0; i < n; i++) {
       let m = 1;
-      for (let j = 0, p = i * capacity; j < count; j++) m -= t[j] * table[p + j];
+      for (let f = 0, p = i * capacity; f < used; f++) m -= t[present[f]] * table[p + present[f]];
       slack[i] = m;
       if (m > 0) total += hingeWeights[i] * (m < width ? (0.5 * m * m) / width : m - 0.5 * width);
     }
@@ -98,9 +105,11 @@ export function createMaster(problem: ObjectiveProblem): Master {
     }
   }
 
-  /** Second derivatives over the whole list at the slack last computed. */
+  /** Second derivatives over the sizes that may move, at the slack last computed. */
   function differentiateTwice(width: number): void {
-    const m = count;
+    candidates = 0;
+    for (let j = 0; j < count; j++) if (sizes[j] > 0 || gradient[j] < 0) candidate[candidates++] = j;
+    const m = candidates;
     full.fill(0, 0, m * m);
     let rows = 0;
     const flush = () => {
@@ -110,7 +119,7 @@ export function createMaster(problem: ObjectiveProblem): Master {
     for (let i = 0; i < n; i++) {
       if (!(slack[i] > 0 && slack[i] < width) || hingeWeights[i] === 0) continue;
       const root = Math.sqrt(hingeWeights[i]);
-      for (let j = 0, p = rows * m, q = i * capacity; j < m; j++) gathered[p + j] = root * table[q + j];
+      for (let f = 0, p = rows * m, q = i * capacity; f < m; f++) gathered[p + f] = root * table[q + candidate[f]];
       if (++rows === block) flush();
     }
     flush();
@@ -121,21 +130,22 @@ export function createMaster(problem: ObjectiveProblem): Master {
    * step is taken again, so the direction descends and can be followed. Returns the number of free sizes, 0 for none.
    */
   function newton(damping: number): number {
-    let m = 0;
-    for (let j = 0; j < count; j++) if (sizes[j] > 0 || gradient[j] < 0) free[m++] = j;
+    let m = candidates;
+    for (let f = 0; f < m; f++) present[f] = f;
     while (m > 0) {
       let trace = 0;
-      for (let f = 0; f < m; f++) trace += full[free[f] * count + free[f]];
+      for (let f = 0; f < m; f++) trace += full[present[f] * candidates + present[f]];
       for (let f = 0; f < m; f++) {
-        for (let g = 0; g < m; g++) hessian[f * m + g] = full[free[f] * count + free[g]];
+        for (let g = 0; g < m; g++) hessian[f * m + g] = full[present[f] * candidates + present[g]];
         hessian[f * m + f] += damping * (trace > 0 ? trace / m : beta);
+        free[f] = candidate[present[f]];
         step[f] = -gradient[free[f]];
       }
       if (workspace.potrf(m, hessian, m) !== 0) return -1;
       workspace.trsm("left", false, m, 1, hessian, m, step, 1);
       workspace.trsm("left", true, m, 1, hessian, m, step, 1);
       let kept = 0;
-      for (let f = 0; f < m; f++) if (sizes[free[f]] > 0 || step[f] >= 0) free[kept++] = free[f];
+      for (let f = 0; f < m; f++) if (sizes[free[f]] > 0 || step[f] >= 0) present[kept++] = present[f];
       if (kept === m) return m;
       m = kept;
     }

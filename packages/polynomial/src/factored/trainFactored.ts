@@ -240,7 +240,7 @@ export function trainFactored(
       result = { ...result, certificate: found };
       if (dualNorm <= beta * (1 + 0.1 * settings.tolerance)) break;
       // More than a few directions only when they, and not the width of the hinge, separate the bounds.
-      const worthwhile = best - found.weightSum < 0.2 * (found.weightSum - found.lowerBound);
+      const worthwhile = best - found.weightSum < found.weightSum - found.lowerBound;
       if (attempt >= 3 && !worthwhile) break;
       let added = false;
       for (const { direction, sign } of candidates(found, activation, worthwhile ? 1 + extraDirections : 1, beta)) {
