@@ -3,11 +3,11 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { tf, useBackend } from "@worstcase/tensor";
 import { afterAll, describe, expect, it } from "vitest";
+import { fixtureNormalisation as normalisation, readFixture, relativeError } from "../test/testData.js";
 import { detectArchitecture } from "./detect.js";
 import { LocalEngine } from "./engine.js";
 import { createExtractor, type ResNetExtractor } from "./extractor.js";
 import { foldNetwork } from "./fold.js";
-import { fixtureNormalisation as normalisation, readFixture, relativeError } from "./testData.js";
 import { WorkerEngine } from "./workerEngine.js";
 
 const open: ResNetExtractor[] = [];

@@ -2,8 +2,8 @@
 
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { expect, it } from "vitest";
+import { dataFile } from "../test/testData.js";
 import { createExtractor } from "./extractor.js";
-import { dataFile } from "./testData.js";
 import { loadWeights } from "./weights.js";
 
 const weightsFile = dataFile("weights/resnet20_cifar10.safetensors");

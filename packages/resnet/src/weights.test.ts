@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { createRng, isWorstcaseError } from "@worstcase/core";
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
+import { readFixture } from "../test/testData.js";
 import { type Architecture, families, parameterShapes } from "./architecture.js";
 import { checkWeights, detectArchitecture } from "./detect.js";
-import { readFixture } from "./testData.js";
 import { initialWeights } from "./training/parameters.js";
 import { loadWeights, saveWeights, type WeightTensor } from "./weights.js";
 

@@ -1,7 +1,7 @@
 import { createRng } from "@worstcase/core";
 import { tf, useBackend } from "@worstcase/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
-import { relativeError } from "../testData.js";
+import { relativeError } from "../../test/testData.js";
 import { convolve, filterGradient, inputGradient, normBackward, normForward, type Tensor4D } from "./layers.js";
 
 const rng = createRng(21);

@@ -1,8 +1,8 @@
 import { createRng, isWorstcaseError, type LabelledBatch } from "@worstcase/core";
 import { tf, useBackend } from "@worstcase/tensor";
 import { beforeAll, describe, expect, it } from "vitest";
+import { fixtureNormalisation as normalisation, readFixture, relativeError } from "../../test/testData.js";
 import { detectArchitecture } from "../detect.js";
-import { fixtureNormalisation as normalisation, readFixture, relativeError } from "../testData.js";
 import { gatherImages } from "./augment.js";
 import { loadTrainingState, saveTrainingState, type TrainingState } from "./state.js";
 import { type TrainingEvent, type TrainingOptions, trainResNet } from "./train.js";

@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { NumericBatch } from "@worstcase/core";
 import { readSafetensors, toFloat32 } from "@worstcase/safetensors";
-import type { Normalisation } from "./fold.js";
-import { loadWeights, type WeightTensor } from "./weights.js";
+import type { Normalisation } from "../src/fold.js";
+import { loadWeights, type WeightTensor } from "../src/weights.js";
 
 /** The normalisation of `make_fixtures.py`. */
 export const fixtureNormalisation: Normalisation = { mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] };
