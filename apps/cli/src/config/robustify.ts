@@ -19,17 +19,19 @@ const shared = {
     .describe(
       "training radius of the isotropic set, in units of the mean centred feature norm; several are chosen from on validation data",
     ),
-  tau: numeric(z.number().positive())
-    .default(0.5)
-    .describe("radius of the ellipsoid set, in units of the displacement by PGD at the calibration budget"),
+  tau: numericList(z.number().positive())
+    .default([0.25])
+    .describe("radius of the ellipsoid set, in units of the displacement by PGD at the calibration budget; several are chosen from"),
   calibrationEpsilon: numeric(epsilon)
     .default(1 / 255)
     .describe("pixel budget (l-infinity) at which feature displacements are measured"),
-  calibrationImages: count().default(100).describe("training images used to measure displacements and Jacobians"),
+  calibrationImages: count()
+    .optional()
+    .describe("training images used to measure displacements and Jacobians"),
   beta: numericList(z.number().positive())
     .default([1e-3])
     .describe("weight of the regulariser; several are chosen from on validation data"),
-  gates: count().default(50).describe("sampled activation patterns of the ReLU head"),
+  gates: count().default(40).describe("sampled activation patterns of the ReLU head"),
   tolerance: numeric(z.number().positive().max(1))
     .default(0.01)
     .describe("certified relative gap at which polynomial training stops"),
@@ -68,8 +70,8 @@ export const robustifySchema = z.strictObject({
 
 /** Sizes used when none are given. */
 const defaultSizes = {
-  embedded: { train: 2000, validation: 500, test: 300 },
-  cifar10: { train: 5000, validation: 1000, test: 1000 },
+  embedded: { train: 1500, validation: 500, test: 200, calibrationImages: 50 },
+  cifar10: { train: 5000, validation: 1000, test: 1000, calibrationImages: 100 },
 };
 
 export type RobustifySettings = z.output<typeof robustifySchema>;
@@ -78,6 +80,7 @@ export interface RobustifyConfig extends RobustifySettings {
   readonly train: number;
   readonly validation: number;
   readonly test: number;
+  readonly calibrationImages: number;
 }
 
 /** Fills in what depends on the data set. */
@@ -89,12 +92,13 @@ export function completeConfig(settings: RobustifySettings): RobustifyConfig {
     train: settings.train ?? sizes.train,
     validation: settings.validation ?? sizes.validation,
     test: settings.test ?? sizes.test,
+    calibrationImages: settings.calibrationImages ?? sizes.calibrationImages,
     epsilon: [...new Set(settings.epsilon)].sort((a, b) => a - b) as [number, ...number[]],
   };
 }
 
 /** Heads trained for one beta: per kind one that is not robust, and one for every radius of every set. */
-export function pairsOf({ head, set, radius }: Pick<RobustifyConfig, "head" | "set" | "radius">): number {
-  const robust = set.reduce((sum, kind) => sum + (kind === "isotropic" ? radius.length : 1), 0);
+export function pairsOf({ head, set, radius, tau }: Pick<RobustifyConfig, "head" | "set" | "radius" | "tau">): number {
+  const robust = set.reduce((sum, kind) => sum + (kind === "isotropic" ? radius : tau).length, 0);
   return head.length * (1 + robust);
 }

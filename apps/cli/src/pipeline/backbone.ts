@@ -36,7 +36,7 @@ const known = {
   },
 } as const;
 
-export const embeddedWeights = fileURLToPath(new URL("../assets/shapes-preact-resnet18.safetensors", import.meta.url));
+export const embeddedWeights = fileURLToPath(new URL("../assets/embedded-preact-resnet18.safetensors", import.meta.url));
 
 type BackboneRequest = Pick<RobustifyConfig, "backbone" | "weights" | "dataDir" | "backend" | "workers">;
 

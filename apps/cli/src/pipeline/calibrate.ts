@@ -82,7 +82,7 @@ function setOf({ config }: Job, scaling: FeatureScaling, measured: { fgsm: numbe
     budget: { norm: "linf", epsilon: config.calibrationEpsilon },
     displacements,
   };
-  const requests = scaling.kind === "isotropic" ? config.radius.map((radius) => ({ radius })) : [{ tau: config.tau }];
+  const requests = scaling.kind === "isotropic" ? config.radius.map((radius) => ({ radius })) : config.tau.map((tau) => ({ tau }));
   const choices = requests.map((request) => chooseRadius(calibration, request));
   return {
     kind: scaling.kind,
