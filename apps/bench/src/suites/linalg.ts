@@ -8,8 +8,6 @@ import { type Case, compare } from "../harness/compare.js";
 import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
 
 const sizes = [64, 128, 256, 512, 1024];
-/** Beyond this size ml-matrix needs minutes for an eigendecomposition. */
-const largestSlowEigen = 512;
 
 export const linalg: Suite = {
   name: "linalg",
@@ -29,17 +27,20 @@ async function measure(context: SuiteContext, n: number): Promise<void> {
   const symmetric = Float64Array.from(definite.to1DArray());
   const implementations = (["js", "wasm"] as const).map((name) => workspaceCases(name, n, values, symmetric));
   const options = { repeats: context.quick ? 1 : 5, budgetSeconds: 40 };
-  const group = async (what: string, flops: number, slow: (() => unknown) | null, key: "gemm" | "potrf" | "syevd") => {
-    const cases: Case[] = implementations.map((own) => ({ name: own.name, units: flops, run: own[key] }));
-    if (slow) cases.unshift({ name: "ml-matrix", units: flops, run: slow });
+  const group = async (what: string, flops: number, slow: () => unknown, key: "gemm" | "potrf" | "syevd") => {
+    const own: Case[] = implementations.map((kernels) => ({ name: kernels.name, units: flops, run: kernels[key] }));
+    const cases = [{ name: "ml-matrix", units: flops, run: slow }, ...own];
     const rows = await compare(cases, options);
     context.report({ title: `${what}, n = ${n}`, unit: unit.gigaflops, rows });
   };
   await group("matrix product", 2 * n ** 3, () => general.mmul(definite), "gemm");
   await group("Cholesky", n ** 3 / 3, () => new CholeskyDecomposition(definite), "potrf");
-  const slow = n <= largestSlowEigen ? () => new EigenvalueDecomposition(definite, { assumeSymmetric: true }) : null;
-  if (!slow) context.skip(`ml-matrix eigendecomposition, n = ${n}`, "needs minutes");
-  await group("symmetric eigendecomposition", 9 * n ** 3, slow, "syevd");
+  await group(
+    "symmetric eigendecomposition",
+    9 * n ** 3,
+    () => new EigenvalueDecomposition(definite, { assumeSymmetric: true }),
+    "syevd",
+  );
 }
 
 /** The routines on a workspace; each includes copying its input, because factorisations work in place. */
