@@ -12,7 +12,10 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-export function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): { child: ChildProcess; done: Promise<Outcome> } {
+export function start(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): { child: ChildProcess; done: Promise<Outcome> } {
   const { WORSTCASE_DATA: _data, WORSTCASE_CACHE: _cache, ...inherited } = process.env;
   const child = spawn(process.execPath, [bin, ...args], { env: { ...inherited, ...environment } });
   let [stdout, stderr] = ["", ""];

@@ -37,7 +37,11 @@ describe("misuse", () => {
     ["an unknown word", () => ["--head", "cubic"], /--head/],
     ["a missing data folder", () => ["--data", "cifar10"], /--data-dir.*WORSTCASE_DATA/],
     ["a folder without data", () => ["--data", "cifar10", "--data-dir", at("nowhere")], /test_batch/],
-    ["a truncated batch", () => ["--data", "cifar10", "--data-dir", at("truncated"), ...small], /data_batch_1\.bin.*multiple of 3073/],
+    [
+      "a truncated batch",
+      () => ["--data", "cifar10", "--data-dir", at("truncated"), ...small],
+      /data_batch_1\.bin.*multiple of 3073/,
+    ],
     ["too few images", () => ["--data", "cifar10", "--data-dir", at("whole"), "--train", "100"], /train/],
     ["missing weights", () => ["--weights", at("absent.safetensors")], /--weights.*ENOENT/],
     ["damaged weights", () => ["--weights", at("broken.safetensors")], /expected/],

@@ -8,8 +8,33 @@ import { loadHead } from "@worstcase/head";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Outcome, run, start } from "./commandLine.js";
 
-const sizes = ["--train", "120", "--validation", "40", "--test", "20", "--calibration-images", "3", "--gates", "6", "--steps", "2"];
-const settings = [...sizes, "--epsilon", "1/255,4/255", "--radius", "0.05,0.1", "--relu-tolerance", "0.3", "--workers", "1", "--seed", "5"];
+const sizes = [
+  "--train",
+  "120",
+  "--validation",
+  "40",
+  "--test",
+  "20",
+  "--calibration-images",
+  "3",
+  "--gates",
+  "6",
+  "--steps",
+  "2",
+];
+const settings = [
+  ...sizes,
+  "--epsilon",
+  "1/255,4/255",
+  "--radius",
+  "0.05,0.1",
+  "--relu-tolerance",
+  "0.3",
+  "--workers",
+  "1",
+  "--seed",
+  "5",
+];
 
 describe("robustify", () => {
   let folder: string;
@@ -35,7 +60,8 @@ describe("robustify", () => {
       "robust gated ReLU, ellipsoid",
     ]);
     const files = readdirSync(out("whole"));
-    for (const name of ["config.json", "environment.json", "events.jsonl", "metrics.json", "evaluation.json"]) expect(files).toContain(name);
+    for (const name of ["config.json", "environment.json", "events.jsonl", "metrics.json", "evaluation.json"])
+      expect(files).toContain(name);
     expect(files.filter((name) => name.startsWith("head-"))).toHaveLength(6);
     expect(files.filter((name) => name.endsWith(".part"))).toEqual([]);
     for (const name of files.filter((file) => file.startsWith("head-"))) {

@@ -12,7 +12,7 @@ export interface Storage {
   readonly type: StorageType;
 }
 
-export class PickledTensor {
+class PickledTensor {
   constructor(
     readonly storage: Storage,
     readonly offset: number,
@@ -22,7 +22,7 @@ export class PickledTensor {
 }
 
 /** A storage class such as torch.FloatStorage. */
-export class StorageType {
+class StorageType {
   constructor(
     readonly type: TensorType,
     readonly bytes: number,

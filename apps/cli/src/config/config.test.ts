@@ -30,13 +30,19 @@ describe("settings of robustify", () => {
   });
 
   it("complete what depends on the data set", () => {
-    expect(completeConfig(checkSettings(robustifySchema, {}))).toMatchObject({ backbone: "embedded", train: 1500, calibrationImages: 50 });
+    expect(completeConfig(checkSettings(robustifySchema, {}))).toMatchObject({
+      backbone: "embedded",
+      train: 1500,
+      calibrationImages: 50,
+    });
     expect(completeConfig(checkSettings(robustifySchema, { data: "cifar10", train: "7" }))).toMatchObject({
       backbone: "resnet20",
       train: 7,
       test: 1000,
     });
-    expect(pairsOf({ head: ["polynomial", "relu"], set: ["isotropic", "ellipsoid"], radius: [0.1, 0.2], tau: [0.25] })).toBe(8);
+    expect(
+      pairsOf({ head: ["polynomial", "relu"], set: ["isotropic", "ellipsoid"], radius: [0.1, 0.2], tau: [0.25] }),
+    ).toBe(8);
   });
 
   it.each([

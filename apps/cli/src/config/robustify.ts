@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { count, epsilon, numeric, numericList, wordList } from "./fields.js";
 
-export const backboneNames = ["embedded", "resnet20", "resnet56", "preact-resnet18"] as const;
+const backboneNames = ["embedded", "resnet20", "resnet56", "preact-resnet18"] as const;
 export const backendNames = ["auto", "tfjs-node-gpu", "tfjs-node", "webgpu", "wasm", "cpu"] as const;
 
 const shared = {
@@ -21,13 +21,13 @@ const shared = {
     ),
   tau: numericList(z.number().positive())
     .default([0.25])
-    .describe("radius of the ellipsoid set, in units of the displacement by PGD at the calibration budget; several are chosen from"),
+    .describe(
+      "radius of the ellipsoid set, in units of the displacement by PGD at the calibration budget; several are chosen from",
+    ),
   calibrationEpsilon: numeric(epsilon)
     .default(1 / 255)
     .describe("pixel budget (l-infinity) at which feature displacements are measured"),
-  calibrationImages: count()
-    .optional()
-    .describe("training images used to measure displacements and Jacobians"),
+  calibrationImages: count().optional().describe("training images used to measure displacements and Jacobians"),
   beta: numericList(z.number().positive())
     .default([1e-3])
     .describe("weight of the regulariser; several are chosen from on validation data"),

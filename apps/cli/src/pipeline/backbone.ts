@@ -36,7 +36,7 @@ const known = {
   },
 } as const;
 
-export const embeddedWeights = fileURLToPath(new URL("../assets/embedded-preact-resnet18.safetensors", import.meta.url));
+const embeddedWeights = fileURLToPath(new URL("../assets/embedded-preact-resnet18.safetensors", import.meta.url));
 
 type BackboneRequest = Pick<RobustifyConfig, "backbone" | "weights" | "dataDir" | "backend" | "workers">;
 
@@ -72,7 +72,7 @@ export async function openBackbone(request: BackboneRequest): Promise<Backbone> 
   return { extractor, weights: extractor.head, head: createLinearClassifier(extractor.head, "backbone head") };
 }
 
-export function weightsPath({ backbone, weights, dataDir }: BackboneRequest): string {
+function weightsPath({ backbone, weights, dataDir }: BackboneRequest): string {
   if (weights) return weights;
   if (backbone === "embedded") return embeddedWeights;
   if (dataDir) return join(dataDir, "weights", known[backbone].file);

@@ -18,7 +18,7 @@ import type { Job } from "./job.js";
 
 export type SetKind = FeatureScaling["kind"];
 
-export interface CalibratedSet {
+interface CalibratedSet {
   readonly kind: SetKind;
   readonly scaling: FeatureScaling;
   /** Training radii to try, with the share of measured displacements each covers. */
@@ -82,7 +82,8 @@ function setOf({ config }: Job, scaling: FeatureScaling, measured: { fgsm: numbe
     budget: { norm: "linf", epsilon: config.calibrationEpsilon },
     displacements,
   };
-  const requests = scaling.kind === "isotropic" ? config.radius.map((radius) => ({ radius })) : config.tau.map((tau) => ({ tau }));
+  const requests =
+    scaling.kind === "isotropic" ? config.radius.map((radius) => ({ radius })) : config.tau.map((tau) => ({ tau }));
   const choices = requests.map((request) => chooseRadius(calibration, request));
   return {
     kind: scaling.kind,

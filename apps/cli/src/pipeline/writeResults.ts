@@ -16,7 +16,7 @@ export async function writeResults(
 }
 
 /** Every number of an evaluation that does not depend on time or machine load. */
-export function metricsOf({ epsilons, heads }: Evaluation): object {
+function metricsOf({ epsilons, heads }: Evaluation): object {
   return {
     epsilons,
     heads: heads.map(({ name, clean, attacked, worst, featureSpace, training }) => ({

@@ -1,7 +1,7 @@
 // Limited-memory BFGS with a weak Wolfe bisection line search, for functions that are smooth but strongly curved.
 // All memory is taken once, for the longest vector expected.
 
-export interface LbfgsResult {
+interface LbfgsResult {
   readonly value: number;
   readonly steps: number;
 }

@@ -42,7 +42,7 @@ export interface FactoredOutcome {
 }
 
 /** Weights and attacks of the best lower bound: enough to check it again from the data. */
-export interface DualPoint {
+interface DualPoint {
   readonly weights: Float64Array;
   readonly attack: Attack;
 }

@@ -17,7 +17,7 @@ export interface TrainingData {
   readonly buffers: TrainingBuffers;
 }
 
-export interface TrainingBuffers {
+interface TrainingBuffers {
   readonly workspace: Workspace;
   /** X, `[n, d]` */
   readonly points: Float64Array;

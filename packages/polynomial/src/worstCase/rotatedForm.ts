@@ -37,7 +37,7 @@ export function rotate(quadratic: Quadratic, kernels: Kernels): RotatedForm {
 }
 
 /** Full eigendecomposition of Q, O(d^3). */
-export function rotateDense(quadratic: Quadratic, kernels: Kernels): RotatedForm {
+function rotateDense(quadratic: Quadratic, kernels: Kernels): RotatedForm {
   const { dimension: d, Q, q, s } = quadratic;
   const { vectors, values } = eigenRows(Q, d, kernels);
   const linear = new Float64Array(d);
@@ -66,7 +66,7 @@ export function rotateDense(quadratic: Quadratic, kernels: Kernels): RotatedForm
 }
 
 /** Works in the span of the neurons: O(d K^2 + K^3). */
-export function rotateNeurons(neurons: Neurons, dimension: number, kernels: Kernels): RotatedForm {
+function rotateNeurons(neurons: Neurons, dimension: number, kernels: Kernels): RotatedForm {
   const { directions, weights, activation } = neurons;
   const count = weights.length;
   const span = allocateSpan(Math.max(1, count), dimension);

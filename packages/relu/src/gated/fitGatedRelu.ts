@@ -222,7 +222,7 @@ export function checkOptions(
   return { beta, tolerance, maximumIterations, bias: options.bias ?? options.gates.bias };
 }
 
-export function copyGates(set: GateSet): GateSet {
+function copyGates(set: GateSet): GateSet {
   const { gates, count, featureCount, bias, scales } = set;
   return { gates: gates.slice(), count, featureCount, bias, scales: scales.slice() };
 }

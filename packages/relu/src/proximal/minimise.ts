@@ -73,7 +73,7 @@ const BLOCK = 10;
 const PATIENCE = 800;
 
 /** (total - bound) / total, at least 0. */
-export function relativeGap(total: number, bound: number): number {
+function relativeGap(total: number, bound: number): number {
   return total > 0 ? Math.max(0, (total - bound) / total) : 0;
 }
 

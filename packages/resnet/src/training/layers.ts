@@ -63,7 +63,7 @@ export function inputGradient(dy: Tensor4D, filter: Tensor4D, stride: 1 | 2): Te
 }
 
 /** [n, h, w, (row parity, column parity, c)] to [n, 2 h, 2 w, c]. */
-export function spreadPixels(x: Tensor4D): Tensor4D {
+function spreadPixels(x: Tensor4D): Tensor4D {
   const [count, height, width, channels] = x.shape;
   const rows = tf.reshape(x, [count * height, width, 2, channels / 2]);
   return tf.reshape(tf.transpose(rows, [0, 2, 1, 3]), [count, 2 * height, 2 * width, channels / 4]);
@@ -121,7 +121,7 @@ export function maskBy(gradient: Tensor4D, output: Tensor4D): Tensor4D {
 }
 
 /** Mean over samples and pixels, [channels]: first per sample, which also keeps float32 sums short. */
-export function channelMean(x: Tensor4D): Tensor1D {
+function channelMean(x: Tensor4D): Tensor1D {
   return tf.tidy(() => {
     const [count, height, width, channels] = x.shape;
     const perSample = tf.avgPool(x, [height, width], 1, "valid");
