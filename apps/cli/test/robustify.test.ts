@@ -36,6 +36,9 @@ const settings = [
   "5",
 ];
 
+/** Milliseconds: a run takes about 20 s on two free cores, more on busy ones. */
+const slow = 900_000;
+
 describe("robustify", () => {
   let folder: string;
   let whole: Outcome;
@@ -44,7 +47,7 @@ describe("robustify", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "worstcase-robustify-"));
     whole = await run(["robustify", ...settings, "--json", "--out", out("whole"), "--cache-dir", out("cache")]);
-  });
+  }, slow);
   afterAll(() => rm(folder, { recursive: true }));
 
   it("prints exactly one JSON object and writes the run folder", async () => {
@@ -103,7 +106,7 @@ describe("robustify", () => {
     expect([0, 3], last.stderr).toContain(last.code);
     expect(await metrics("killed")).toEqual(await metrics("whole"));
     expect(last.stdout).toContain("worst per image");
-  });
+  }, slow);
 
   it("stops cleanly at an interrupt and says how to go on", async () => {
     const { child, done } = start(["robustify", ...settings, "--out", out("interrupted"), "--cache-dir", out("cache")]);
@@ -113,7 +116,7 @@ describe("robustify", () => {
     const again = await run(["robustify", "--resume", out("interrupted"), "--json"]);
     expect([0, 3], again.stderr).toContain(again.code);
     expect(await metrics("interrupted")).toEqual(await metrics("whole"));
-  });
+  }, slow);
 
   it("plans without working", async () => {
     const { code, stdout } = await run(["robustify", ...settings, "--dry-run", "--out", out("planned")]);
