@@ -12,7 +12,6 @@ import { exitCodes } from "./terminal/exitCodes.js";
 const program = new Command("worstcase")
   .description("Retrain the last layers of a network against the worst case, with certificates.")
   .version(version)
-  .showHelpAfterError("(run with --help for the options)")
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "worstcase: ")) })
   .exitOverride();
 addRobustify(program);

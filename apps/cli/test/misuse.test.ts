@@ -45,7 +45,11 @@ describe("misuse", () => {
     ["too few images", () => ["--data", "cifar10", "--data-dir", at("whole"), "--train", "100"], /train/],
     ["missing weights", () => ["--weights", at("absent.safetensors")], /--weights.*ENOENT/],
     ["damaged weights", () => ["--weights", at("broken.safetensors")], /expected/],
-    ["weights of another shape", () => ["--backbone", "resnet20", "--weights", at("wrong.safetensors")], /conv1\.weight/],
+    [
+      "weights of another shape",
+      () => ["--backbone", "resnet20", "--weights", at("wrong.safetensors")],
+      /conv1\.weight/,
+    ],
     ["a missing configuration", () => ["--config", at("absent.json")], /--config/],
     ["an unusable backend", () => ["--backend", "tfjs-node-gpu"], /tfjs-node-gpu/],
   ];

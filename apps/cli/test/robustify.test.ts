@@ -87,36 +87,51 @@ describe("robustify", () => {
     }
   });
 
-  it("ends with the same metrics after being killed several times", async () => {
-    const flags = ["robustify", ...settings, "--out", out("killed"), "--cache-dir", out("cache")];
-    let args = flags;
-    let kills = 0;
-    for (const milliseconds of [1500, 2500, 4000, 6000]) {
-      const { child, done } = start(args);
-      const timer = setTimeout(() => child.kill("SIGKILL"), milliseconds);
-      const outcome = await done;
-      clearTimeout(timer);
-      if (outcome.signal !== "SIGKILL") break;
-      kills++;
-      const begun = readdirSync(folder).includes("killed") && readdirSync(out("killed")).includes("config.json");
-      args = begun ? ["robustify", "--resume", out("killed")] : flags;
-    }
-    expect(kills).toBeGreaterThan(0);
-    const last = await run(args);
-    expect([0, 3], last.stderr).toContain(last.code);
-    expect(await metrics("killed")).toEqual(await metrics("whole"));
-    expect(last.stdout).toContain("worst per image");
-  }, slow);
+  it(
+    "ends with the same metrics after being killed several times",
+    async () => {
+      const flags = ["robustify", ...settings, "--out", out("killed"), "--cache-dir", out("cache")];
+      let args = flags;
+      let kills = 0;
+      for (const milliseconds of [1500, 2500, 4000, 6000]) {
+        const { child, done } = start(args);
+        const timer = setTimeout(() => child.kill("SIGKILL"), milliseconds);
+        const outcome = await done;
+        clearTimeout(timer);
+        if (outcome.signal !== "SIGKILL") break;
+        kills++;
+        const begun = readdirSync(folder).includes("killed") && readdirSync(out("killed")).includes("config.json");
+        args = begun ? ["robustify", "--resume", out("killed")] : flags;
+      }
+      expect(kills).toBeGreaterThan(0);
+      const last = await run(args);
+      expect([0, 3], last.stderr).toContain(last.code);
+      expect(await metrics("killed")).toEqual(await metrics("whole"));
+      expect(last.stdout).toContain("worst per image");
+    },
+    slow,
+  );
 
-  it("stops cleanly at an interrupt and says how to go on", async () => {
-    const { child, done } = start(["robustify", ...settings, "--out", out("interrupted"), "--cache-dir", out("cache")]);
-    child.stderr!.once("data", () => setTimeout(() => child.kill("SIGINT"), 500));
-    const { code, stderr } = await done;
-    expect([code, stderr]).toEqual([130, expect.stringContaining("--resume")]);
-    const again = await run(["robustify", "--resume", out("interrupted"), "--json"]);
-    expect([0, 3], again.stderr).toContain(again.code);
-    expect(await metrics("interrupted")).toEqual(await metrics("whole"));
-  }, slow);
+  it(
+    "stops cleanly at an interrupt and says how to go on",
+    async () => {
+      const { child, done } = start([
+        "robustify",
+        ...settings,
+        "--out",
+        out("interrupted"),
+        "--cache-dir",
+        out("cache"),
+      ]);
+      child.stderr!.once("data", () => setTimeout(() => child.kill("SIGINT"), 500));
+      const { code, stderr } = await done;
+      expect([code, stderr]).toEqual([130, expect.stringContaining("--resume")]);
+      const again = await run(["robustify", "--resume", out("interrupted"), "--json"]);
+      expect([0, 3], again.stderr).toContain(again.code);
+      expect(await metrics("interrupted")).toEqual(await metrics("whole"));
+    },
+    slow,
+  );
 
   it("plans without working", async () => {
     const { code, stdout } = await run(["robustify", ...settings, "--dry-run", "--out", out("planned")]);

@@ -46,12 +46,12 @@ describe("settings of robustify", () => {
   });
 
   it.each([
-    [{ epsilon: "8" }, /--epsilon.*did you mean 8\/255/],
+    [{ epsilon: "8" }, /--epsilon: expected at most 1.*did you mean 8\/255/],
     [{ epsilon: "1/0" }, /--epsilon/],
     [{ epsilon: "2/255..5/255" }, /--epsilon/],
     [{ epsilon: "" }, /--epsilon/],
-    [{ train: "1.5" }, /--train/],
-    [{ train: "many" }, /--train/],
+    [{ train: "1.5" }, /--train: expected int/],
+    [{ train: "many" }, /--train: expected number/],
     [{ head: "polynomial,cubic" }, /--head/],
     [{ head: "relu,relu" }, /distinct/],
     [{ radius: "-1" }, /--radius/],

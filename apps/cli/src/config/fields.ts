@@ -47,5 +47,5 @@ export const epsilon = z
   .number()
   .positive()
   .refine((value) => value <= 1, {
-    error: ({ input }) => `epsilon ${input} is larger than the whole pixel range [0, 1]: did you mean ${input}/255?`,
+    error: ({ input }) => `at most 1, the whole pixel range (did you mean ${input}/255?)`,
   });

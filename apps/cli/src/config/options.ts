@@ -60,7 +60,8 @@ export function checkSettings<S extends z.ZodObject>(schema: S, values: unknown)
       received: unknown.keys.join(", "),
     });
   const name = String(issues[0]!.path[0]);
-  const expected = issues.map((issue) => issue.message).join("; ");
+  // zod says "Too small: expected number to be >=1"; the error adds its own "expected"
+  const expected = issues.map((issue) => issue.message.replace(/^[A-Z][a-z ]+: expected /, "")).join("; ");
   throw new SettingError({ argument: `--${kebab(name)}`, expected, received: received[name] });
 }
 

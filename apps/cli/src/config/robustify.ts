@@ -46,7 +46,7 @@ const shared = {
     .default([1 / 255, 2 / 255, 4 / 255, 8 / 255])
     .describe("attack budgets in pixel units, l-infinity (1/255,2/255 or 1/255..8/255)"),
   steps: count().default(10).describe("steps of PGD"),
-  restarts: count().default(1).describe("restarts of PGD"),
+  restarts: count(0).default(1).describe("restarts of PGD"),
   train: count(2).optional().describe("training images"),
   validation: count(2).optional().describe("validation images, for choices only"),
   test: count().optional().describe("test images, used once"),
