@@ -12,7 +12,9 @@ import { exitCodes } from "./terminal/exitCodes.js";
 const program = new Command("worstcase")
   .description("Retrain the last layers of a network against the worst case, with certificates.")
   .version(version)
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "worstcase: ").replace(/\n(?=.)/g, " ")) })
+  .configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, "worstcase: ").replace(/\n(?=.)/g, " ")),
+  })
   .exitOverride();
 addRobustify(program);
 addPretrain(program);
