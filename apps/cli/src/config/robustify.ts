@@ -70,7 +70,7 @@ export const robustifySchema = z.strictObject({
 
 /** Sizes used when none are given. */
 const defaultSizes = {
-  embedded: { train: 1500, validation: 500, test: 200, calibrationImages: 50 },
+  embedded: { train: 1500, validation: 500, test: 120, calibrationImages: 30 },
   cifar10: { train: 5000, validation: 1000, test: 1000, calibrationImages: 100 },
 };
 
