@@ -33,7 +33,7 @@ describe("settings of robustify", () => {
     expect(completeConfig(checkSettings(robustifySchema, {}))).toMatchObject({
       backbone: "embedded",
       train: 1500,
-      calibrationImages: 50,
+      calibrationImages: 30,
     });
     expect(completeConfig(checkSettings(robustifySchema, { data: "cifar10", train: "7" }))).toMatchObject({
       backbone: "resnet20",
