@@ -19,6 +19,16 @@ type ImageRequest = Pick<RobustifyConfig, "data" | "dataDir" | "download" | "tra
 export async function loadImages(request: ImageRequest, tools: WorkOptions): Promise<Images> {
   const sets = request.data === "embedded" ? await embedded(request, tools) : await cifar10(request, tools);
   const [train, validation, test] = await Promise.all([sets.train.all(), sets.validation.all(), sets.test.all()]);
+  const first = train.labels[0]!;
+  if (train.labels.every((label) => label === first)) {
+    const received = `${train.labels.length} of class ${sets.train.classNames[first]}`;
+    throw new DataError({
+      argument: "training images",
+      expected: "at least two classes",
+      received,
+      hint: "take more images",
+    });
+  }
   const fingerprints = {
     train: sets.train.fingerprint,
     validation: sets.validation.fingerprint,

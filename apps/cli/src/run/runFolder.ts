@@ -2,7 +2,7 @@
 // of work. A unit is computed once: after a kill at any moment, the next run reads finished units and computes the rest.
 // Units draw their random numbers from named forks of the seed, so a resumed run ends with the same numbers.
 
-import { appendFile, mkdir, readdir, readFile, truncate } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm, rmdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, FormatError, SettingError } from "@worstcase/core";
 import { readIfPresent, writeWhole } from "@worstcase/head";
@@ -41,7 +41,10 @@ export const arraysUnit: UnitCodec<Record<string, { data: Float32Array; shape: r
 export const fileName = (name: string) => name.replace(/[^a-zA-Z0-9.]+/g, "-");
 
 export class RunFolder {
-  private constructor(readonly path: string) {}
+  private constructor(
+    readonly path: string,
+    private readonly isNew: boolean,
+  ) {}
 
   /** A new run folder. Throws SettingError when `path` already holds a run. */
   static async create(path: string, config: unknown): Promise<RunFolder> {
@@ -50,7 +53,7 @@ export class RunFolder {
       const hint = `continue it with --resume ${path}, or choose another --out`;
       throw new SettingError({ argument: "--out", expected: "a folder without a run", received: path, hint });
     }
-    const folder = new RunFolder(path);
+    const folder = new RunFolder(path, true);
     await folder.write("config.json", config);
     return folder;
   }
@@ -63,7 +66,7 @@ export class RunFolder {
       throw new DataError({ argument: "--resume", expected: "a folder with config.json", received: path, hint });
     }
     try {
-      const folder = new RunFolder(path);
+      const folder = new RunFolder(path, false);
       await folder.dropHalfLine();
       return { folder, config: JSON.parse(new TextDecoder().decode(bytes)) };
     } catch (error) {
@@ -149,6 +152,13 @@ export class RunFolder {
       received: this.path,
       hint,
     });
+  }
+
+  /** Takes a new run back when no unit of it was finished, so that a corrected command can use the same folder. */
+  async discardUnused(): Promise<void> {
+    if (!this.isNew || (await readdir(this.path)).includes("checkpoint")) return;
+    for (const name of ["config.json", "events.jsonl"]) await rm(join(this.path, name), { force: true });
+    if ((await readdir(this.path)).length === 0) await rmdir(this.path);
   }
 
   private async dropHalfLine(): Promise<void> {

@@ -1,6 +1,6 @@
 // Runs a job with progress on stderr, events in the run folder, and a first Ctrl-C that stops at the next safe point.
 
-import type { WorkEvent } from "@worstcase/core";
+import { AbortedError, type WorkEvent } from "@worstcase/core";
 import type { RunFolder } from "../run/runFolder.js";
 import { createProgressView } from "./progress.js";
 
@@ -28,6 +28,9 @@ export async function runWithProgress<T>(folder: RunFolder, work: (tools: Progre
     });
     await folder.log({ type: "finished" });
     return result;
+  } catch (error) {
+    if (!(error instanceof AbortedError)) await folder.discardUnused();
+    throw error;
   } finally {
     view.end();
     process.off("SIGINT", interrupt);
