@@ -5,19 +5,10 @@
 // square of R_p on the training features (pilot.md 4). Use it, and transfer attacks, before believing any robustness of a gated model.
 // X: [n, d+1] with a constant 1 last   T: [P C, d+1]   G: [P, d+1]
 
-import {
-  checkLabels,
-  type DifferentiableClassifier,
-  evaluateLoss,
-  fingerprint,
-  type LossGradient,
-  type NumericBatch,
-  SettingError,
-} from "@worstcase/core";
+import { type DifferentiableClassifier, fingerprint, SettingError } from "@worstcase/core";
 import { chooseKernels, type Kernels, workspaceSize } from "@worstcase/linalg";
-import { withConstant } from "../gated/robustHinge.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import { checkFeatures } from "../gates.js";
+import { classifierByRows, ROWS } from "./classifierByRows.js";
 
 export interface GatedClassifierOptions {
   readonly gradient: "exact" | "straight-through";
@@ -25,8 +16,6 @@ export interface GatedClassifierOptions {
   readonly slope?: number;
   readonly kernels?: Kernels;
 }
-
-const ROWS = 256;
 
 /** Throws SettingError on an unknown gradient or a slope that is not positive. The methods throw on features of another size or not finite. */
 export function createGatedClassifier(
@@ -95,44 +84,7 @@ export function createGatedClassifier(
   };
 
   const id = `gated-relu ${gradient} ${fingerprint(gates.gates, model.weights).slice(0, 12)}`;
-  return {
-    id,
-    inputShape: [featureCount],
-    classCount,
-    bounds: "unbounded",
-    async logits(inputs: NumericBatch): Promise<NumericBatch> {
-      checkFeatures(inputs, featureCount);
-      const samples = inputs.shape[0];
-      const extended = withConstant(inputs, true);
-      const data = new Float64Array(samples * classCount);
-      for (let from = 0; from < samples; from += ROWS) {
-        forward(extended, from, Math.min(ROWS, samples - from), data);
-      }
-      return { data, shape: [samples, classCount] };
-    },
-    async lossGradient(inputs, loss): Promise<LossGradient> {
-      checkFeatures(inputs, featureCount);
-      const samples = inputs.shape[0];
-      checkLabels(loss.labels, samples, classCount, "loss.labels");
-      const extended = withConstant(inputs, true);
-      const data = new Float64Array(samples * classCount);
-      const slope = new Float64Array(samples * featureCount);
-      const values = new Float64Array(samples);
-      for (let from = 0; from < samples; from += ROWS) {
-        const count = Math.min(ROWS, samples - from);
-        forward(extended, from, count, data);
-        const part = {
-          data: data.subarray(from * classCount, (from + count) * classCount),
-          shape: [count, classCount],
-        };
-        const outcome = evaluateLoss(part, { ...loss, labels: loss.labels.subarray(from, from + count) });
-        values.set(outcome.loss, from);
-        backward(outcome.gradient, from, count, slope);
-      }
-      const gradient = { data: slope, shape: [samples, featureCount] };
-      return { loss: values, logits: { data, shape: [samples, classCount] }, gradient };
-    },
-  };
+  return classifierByRows({ id, featureCount, classCount, constant: true, forward, backward });
 }
 
 // Rows of d or d+1 entries as rows of d+1, the missing constant being 0.

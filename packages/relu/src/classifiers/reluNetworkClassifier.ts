@@ -2,19 +2,10 @@
 //   H = X U' [n, J],  f = max(0, H) V' [n, C];   gradient of a loss with slopes o [n, C]: (1[H > 0] * (o V)) U
 // X: [n, d (+1)]   U: [J, d (+1)]   V: [C, J]
 
-import {
-  checkLabels,
-  type DifferentiableClassifier,
-  evaluateLoss,
-  fingerprint,
-  type NumericBatch,
-} from "@worstcase/core";
+import { type DifferentiableClassifier, fingerprint } from "@worstcase/core";
 import { chooseKernels, type Kernels, workspaceSize } from "@worstcase/linalg";
-import { withConstant } from "../gated/robustHinge.js";
-import { checkFeatures } from "../gates.js";
 import type { ReluNetwork } from "../network/reluNetwork.js";
-
-const ROWS = 256;
+import { classifierByRows, ROWS } from "./classifierByRows.js";
 
 /** The methods throw ShapeError or DataError on features of another size or not finite. A network without neurons scores zero everywhere. */
 export function createReluNetworkClassifier(
@@ -62,42 +53,6 @@ export function createReluNetworkClassifier(
     }
   };
 
-  return {
-    id: `relu-network ${fingerprint(network.first, network.second).slice(0, 12)}`,
-    inputShape: [featureCount],
-    classCount,
-    bounds: "unbounded",
-    async logits(inputs: NumericBatch): Promise<NumericBatch> {
-      checkFeatures(inputs, featureCount);
-      const samples = inputs.shape[0];
-      const extended = withConstant(inputs, bias);
-      const data = new Float64Array(samples * classCount);
-      for (let from = 0; from < samples; from += ROWS) {
-        forward(extended, from, Math.min(ROWS, samples - from), data);
-      }
-      return { data, shape: [samples, classCount] };
-    },
-    async lossGradient(inputs, loss) {
-      checkFeatures(inputs, featureCount);
-      const samples = inputs.shape[0];
-      checkLabels(loss.labels, samples, classCount, "loss.labels");
-      const extended = withConstant(inputs, bias);
-      const data = new Float64Array(samples * classCount);
-      const slope = new Float64Array(samples * featureCount);
-      const values = new Float64Array(samples);
-      for (let from = 0; from < samples; from += ROWS) {
-        const count = Math.min(ROWS, samples - from);
-        forward(extended, from, count, data);
-        const part = {
-          data: data.subarray(from * classCount, (from + count) * classCount),
-          shape: [count, classCount],
-        };
-        const outcome = evaluateLoss(part, { ...loss, labels: loss.labels.subarray(from, from + count) });
-        values.set(outcome.loss, from);
-        backward(outcome.gradient, from, count, slope);
-      }
-      const gradient = { data: slope, shape: [samples, featureCount] };
-      return { loss: values, logits: { data, shape: [samples, classCount] }, gradient };
-    },
-  };
+  const id = `relu-network ${fingerprint(network.first, network.second).slice(0, 12)}`;
+  return classifierByRows({ id, featureCount, classCount, constant: bias, forward, backward });
 }
