@@ -85,6 +85,29 @@ export interface Workspace {
     b: Float64Array,
     ldb: number,
   ): void;
+  /** L <- L^-1 in place for lower-triangular L [n, n]: reads the lower triangle, writes zeros above. */
+  trtri(n: number, l: Float64Array, ldl: number): void;
+  /**
+   * From the Cholesky factor L [n, n] (lower triangle read) to the symmetric inverse (L L')^-1 in place, both triangles
+   * written; 2/3 n^3 flops.
+   */
+  potri(n: number, l: Float64Array, ldl: number): void;
+  /** y <- alpha op(A) x + beta y with A [m, n] as stored; x [n], y [m], or x [m], y [n] when `transpose`. Steps are 1. */
+  gemv(
+    transpose: boolean,
+    m: number,
+    n: number,
+    alpha: number,
+    a: Float64Array,
+    lda: number,
+    x: Float64Array,
+    beta: number,
+    y: Float64Array,
+  ): void;
+  /** y <- alpha A x + beta y with symmetric A [n, n]; only the lower triangle of A is read. */
+  symv(n: number, alpha: number, a: Float64Array, lda: number, x: Float64Array, beta: number, y: Float64Array): void;
+  /** x <- op(L)^-1 x in place for lower-triangular L [n, n]. */
+  trsv(transpose: boolean, n: number, l: Float64Array, ldl: number, x: Float64Array): void;
   /**
    * A = sum_k eigenvalue_k v_k v_k' of a symmetric A [n, n]; reads the lower triangle. Eigenvalues ascend; ROW k of A
    * becomes the unit eigenvector v_k. Returns 0, or a positive number when A holds NaN or infinities or the iteration
@@ -95,7 +118,7 @@ export interface Workspace {
 
 /**
  * The routines on plain positions, as an implementation provides them: a, b, c, l are indices of float64 numbers in the
- * memory of one workspace, all arguments are checked, no dimension is 0, and the entries given to `syevd` have a
+ * memory of one workspace, all arguments are checked, no dimension is 0, `alpha` is not 0 in matrix-vector products, and the entries given to `syevd` have a
  * largest absolute value between 1e-9 and 1e9, or are all zero.
  */
 export interface Routines {
@@ -127,5 +150,20 @@ export interface Routines {
   ): void;
   potrf(n: number, a: number, lda: number): number;
   trsm(left: boolean, transpose: boolean, m: number, n: number, l: number, ldl: number, b: number, ldb: number): void;
+  trtri(n: number, l: number, ldl: number): void;
+  potri(n: number, l: number, ldl: number): void;
+  gemv(
+    transpose: boolean,
+    m: number,
+    n: number,
+    alpha: number,
+    a: number,
+    lda: number,
+    x: number,
+    beta: number,
+    y: number,
+  ): void;
+  symv(n: number, alpha: number, a: number, lda: number, x: number, beta: number, y: number): void;
+  trsv(transpose: boolean, n: number, l: number, ldl: number, x: number): void;
   syevd(n: number, a: number, lda: number, eigenvalues: number): number;
 }

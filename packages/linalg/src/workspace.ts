@@ -134,6 +134,61 @@ export class CheckedWorkspace implements Workspace {
     this.routines.trsm(side === "left", transpose, m, n, pl, ldl, pb, ldb);
   }
 
+  trtri(n: number, l: Float64Array, ldl: number): void {
+    checkDimension(n, "n");
+    const pl = this.position(l, n, n, ldl, "l");
+    if (n > 0) this.routines.trtri(n, pl, ldl);
+  }
+
+  potri(n: number, l: Float64Array, ldl: number): void {
+    checkDimension(n, "n");
+    const pl = this.position(l, n, n, ldl, "l");
+    if (n > 0) this.routines.potri(n, pl, ldl);
+  }
+
+  gemv(
+    transpose: boolean,
+    m: number,
+    n: number,
+    alpha: number,
+    a: Float64Array,
+    lda: number,
+    x: Float64Array,
+    beta: number,
+    y: Float64Array,
+  ): void {
+    checkDimension(m, "m");
+    checkDimension(n, "n");
+    const [inputs, outputs] = transpose ? [m, n] : [n, m];
+    const pa = this.position(a, m, n, lda, "a");
+    const px = this.position(x, 1, inputs, inputs, "x");
+    const py = this.position(y, 1, outputs, outputs, "y");
+    if (outputs === 0) return;
+    if (inputs > 0 && alpha !== 0 && (py === pa || py === px)) throw overlap("y");
+    if (inputs === 0 || alpha === 0) scaleVector(this.memory, py, outputs, beta);
+    else this.routines.gemv(transpose, m, n, alpha, pa, lda, px, beta, py);
+  }
+
+  symv(n: number, alpha: number, a: Float64Array, lda: number, x: Float64Array, beta: number, y: Float64Array): void {
+    checkDimension(n, "n");
+    const pa = this.position(a, n, n, lda, "a");
+    const px = this.position(x, 1, n, n, "x");
+    const py = this.position(y, 1, n, n, "y");
+    if (n === 0) return;
+    if (alpha !== 0 && (py === pa || py === px)) throw overlap("y");
+    if (alpha === 0) scaleVector(this.memory, py, n, beta);
+    else this.routines.symv(n, alpha, pa, lda, px, beta, py);
+  }
+
+  trsv(transpose: boolean, n: number, l: Float64Array, ldl: number, x: Float64Array): void {
+    checkDimension(n, "n");
+    const pl = this.position(l, n, n, ldl, "l");
+    const px = this.position(x, 1, n, n, "x");
+    if (n === 0) return;
+    if (pl === px) throw overlap("x");
+    this.routines.trsv(transpose, n, pl, ldl, px);
+  }
+
   syevd(n: number, a: Float64Array, lda: number, eigenvalues: Float64Array): number {
     checkDimension(n, "n");
     const pa = this.position(a, n, n, lda, "a");
@@ -174,6 +229,10 @@ function checkDimension(value: number, argument: string): void {
 function overlap(argument: string): SettingError {
   const expected = "an output apart from the inputs";
   return new SettingError({ argument, expected, received: "an array that begins at an input", hint: "use a copy" });
+}
+
+function scaleVector(memory: Float64Array, at: number, n: number, factor: number): void {
+  for (let p = at; p < at + n; p++) memory[p] = factor === 0 ? 0 : factor * memory[p];
 }
 
 /**

@@ -5,6 +5,8 @@ import type { Kernels, Routines } from "../kernels.js";
 import { CheckedWorkspace, checkCount } from "../workspace.js";
 import { factorCholesky } from "./cholesky.js";
 import { type PackingScratch, packingScratch, product, strided, symmetricProduct } from "./gemm.js";
+import { invertLower, symmetricInverse } from "./inverse.js";
+import { matrixVector, solveVector, symmetricVector } from "./matrixVector.js";
 import { decomposeSymmetric } from "./symmetricEigen.js";
 import { solveTriangular } from "./triangularSolve.js";
 
@@ -43,6 +45,11 @@ function routinesOn(x: Float64Array): Routines {
     trsm(left, transpose, m, n, l, ldl, b, ldb) {
       solveTriangular(x, scratch, left, transpose, m, n, l, ldl, b, ldb);
     },
+    trtri: (n, l, ldl) => invertLower(x, scratch, n, l, ldl),
+    potri: (n, l, ldl) => symmetricInverse(x, scratch, n, l, ldl),
+    gemv: (transpose, m, n, alpha, a, lda, v, beta, y) => matrixVector(x, transpose, m, n, alpha, a, lda, v, beta, y),
+    symv: (n, alpha, a, lda, v, beta, y) => symmetricVector(x, n, alpha, a, lda, v, beta, y),
+    trsv: (transpose, n, l, ldl, v) => solveVector(x, transpose, n, l, ldl, v),
     syevd: (n, a, lda, eigenvalues) => decomposeSymmetric(x, n, a, lda, eigenvalues),
   };
 }

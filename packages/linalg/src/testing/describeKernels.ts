@@ -5,6 +5,8 @@ import { describe, test } from "vitest";
 import type { Kernels } from "../kernels.js";
 import { describeCholesky } from "./describeCholesky.js";
 import { describeEigen } from "./describeEigen.js";
+import { describeInverse } from "./describeInverse.js";
+import { describeMatrixVector } from "./describeMatrixVector.js";
 import { describeProducts } from "./describeProducts.js";
 import { describeTriangular } from "./describeTriangular.js";
 import { describeWorkspace } from "./describeWorkspace.js";
@@ -20,6 +22,8 @@ export function describeKernels(name: string, kernels: Kernels | undefined, whyM
     describeProducts(kernels);
     describeTriangular(kernels);
     describeCholesky(kernels);
+    describeInverse(kernels);
+    describeMatrixVector(kernels);
     describeEigen(kernels);
   });
 }

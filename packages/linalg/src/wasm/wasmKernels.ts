@@ -28,6 +28,11 @@ interface Exports {
   syrk(...values: number[]): void;
   potrf(...values: number[]): number;
   trsm(...values: number[]): void;
+  trtri(...values: number[]): void;
+  potri(...values: number[]): void;
+  gemv(...values: number[]): void;
+  symv(...values: number[]): void;
+  trsv(...values: number[]): void;
   syevd(...values: number[]): number;
 }
 
@@ -78,7 +83,7 @@ function tooLarge(received: number, cause?: unknown): ResourceError {
 }
 
 function routinesOf(exports: Exports, largestOrder: number): Routines {
-  const { gemm, syrk, potrf, trsm, syevd } = exports;
+  const { gemm, syrk, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd } = exports;
   return {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       gemm(+transposeA, +transposeB, m, n, k, alpha, a * 8, lda, b * 8, ldb, beta, c * 8, ldc);
@@ -90,6 +95,13 @@ function routinesOf(exports: Exports, largestOrder: number): Routines {
     trsm(left, transpose, m, n, l, ldl, b, ldb) {
       trsm(+left, +transpose, m, n, l * 8, ldl, b * 8, ldb);
     },
+    trtri: (n, l, ldl) => trtri(n, l * 8, ldl),
+    potri: (n, l, ldl) => potri(n, l * 8, ldl),
+    gemv(transpose, m, n, alpha, a, lda, x, beta, y) {
+      gemv(+transpose, m, n, alpha, a * 8, lda, x * 8, beta, y * 8);
+    },
+    symv: (n, alpha, a, lda, x, beta, y) => symv(n, alpha, a * 8, lda, x * 8, beta, y * 8),
+    trsv: (transpose, n, l, ldl, x) => trsv(+transpose, n, l * 8, ldl, x * 8),
     syevd(n, a, lda, eigenvalues) {
       if (n > largestOrder) {
         const expected = `an order of at most ${largestOrder} in this workspace`;

@@ -3,27 +3,24 @@
 // Rows of A are read in place; A transposed is packed in panels of four rows. Small products pack nothing.
 
 import { setEdge, tilePacked, tileRows, tileStrided } from "./tile";
-import { addTwoScaled, addScaled, blend, get } from "./vector";
+import { VECTOR_SCRATCH, matrixVector, setVectorScratch } from "./matrixVector";
+import { blend } from "./vector";
 
 const DEPTH: i32 = 256;
 const WIDTH: i32 = 256;
 /** Rows of a transposed A packed together, so that whole cache lines are used. */
 const STRIP: i32 = 8;
-/** Length of the pieces in which vectors are copied for matrix-vector products. */
-const PIECE: i32 = 4096;
-
 let blockB: usize = 0;
 let panelA: usize = 0;
-let vectors: usize = 0;
 
 /** Bytes of scratch used by products. */
-export const PRODUCT_SCRATCH: usize = 128 + (DEPTH * WIDTH + DEPTH * STRIP + 2 * PIECE) * 8;
+export const PRODUCT_SCRATCH: usize = 128 + (DEPTH * WIDTH + DEPTH * STRIP) * 8 + VECTOR_SCRATCH;
 
 export function setProductScratch(at: usize): void {
   setEdge(at);
   blockB = at + 128;
   panelA = blockB + DEPTH * WIDTH * 8;
-  vectors = panelA + DEPTH * STRIP * 8;
+  setVectorScratch(panelA + DEPTH * STRIP * 8);
 }
 
 /** `lower`: only tiles that touch the lower triangle are computed (C square). */
@@ -154,67 +151,6 @@ function packLong(x: usize, ld: usize, width: i32, depth: i32): void {
       to += 32;
     }
   }
-}
-
-/** y <- alpha op(A) x + beta y with op(A) [m, k]; x and y have steps. */
-function matrixVector(
-  transpose: bool, m: i32, k: i32, alpha: f64, a: usize, lda: usize, x: usize, stepX: usize,
-  beta: f64, y: usize, stepY: usize,
-): void {
-  const copied = vectors;
-  const sums = vectors + (PIECE << 3);
-  if (!transpose) {
-    for (let p0 = 0; p0 < k; p0 += PIECE) {
-      const length = min(PIECE, k - p0);
-      for (let p = 0; p < length; p++) f64.store(copied + <usize>(p << 3), f64.load(x + <usize>(p0 + p) * stepX));
-      const beta0 = p0 == 0 ? beta : 1;
-      for (let i = 0; i < m; i += 4) {
-        const rows = min(4, m - i);
-        const a0 = a + <usize>i * lda + (<usize>p0 << 3);
-        fourDots(length, a0, rows > 1 ? lda : 0, rows > 2 ? lda : 0, rows > 3 ? lda : 0, copied, sums);
-        for (let r = 0; r < rows; r++) blend(y + <usize>(i + r) * stepY, alpha, get(sums, r), beta0);
-      }
-    }
-    return;
-  }
-  for (let i0 = 0; i0 < m; i0 += PIECE) {
-    const length = min(PIECE, m - i0);
-    memory.fill(sums, 0, <usize>length << 3);
-    const at = a + (<usize>i0 << 3);
-    let p = 0;
-    for (; p + 1 < k; p += 2) {
-      const row = at + <usize>p * lda;
-      addTwoScaled(length, f64.load(x + <usize>p * stepX), row, f64.load(x + <usize>(p + 1) * stepX), row + lda, sums);
-    }
-    if (p < k) addScaled(length, f64.load(x + <usize>p * stepX), at + <usize>p * lda, sums);
-    for (let i = 0; i < length; i++) blend(y + <usize>(i0 + i) * stepY, alpha, get(sums, i), beta);
-  }
-}
-
-/** Four row sums at once; d1, d2, d3 are the distances from each row to the next. */
-function fourDots(n: i32, a0: usize, d1: usize, d2: usize, d3: usize, x: usize, sums: usize): void {
-  let a1 = a0 + d1;
-  let a2 = a1 + d2;
-  let a3 = a2 + d3;
-  let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0;
-  let k = 0;
-  for (; k + 1 < n; k += 2) {
-    const v = v128.load(x);
-    s0 = f64x2.add(s0, f64x2.mul(v, v128.load(a0)));
-    s1 = f64x2.add(s1, f64x2.mul(v, v128.load(a1)));
-    s2 = f64x2.add(s2, f64x2.mul(v, v128.load(a2)));
-    s3 = f64x2.add(s3, f64x2.mul(v, v128.load(a3)));
-    x += 16;
-    a0 += 16;
-    a1 += 16;
-    a2 += 16;
-    a3 += 16;
-  }
-  const last = k < n ? f64.load(x) : 0;
-  f64.store(sums, f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1) + (k < n ? last * f64.load(a0) : 0));
-  f64.store(sums, f64x2.extract_lane(s1, 0) + f64x2.extract_lane(s1, 1) + (k < n ? last * f64.load(a1) : 0), 8);
-  f64.store(sums, f64x2.extract_lane(s2, 0) + f64x2.extract_lane(s2, 1) + (k < n ? last * f64.load(a2) : 0), 16);
-  f64.store(sums, f64x2.extract_lane(s3, 0) + f64x2.extract_lane(s3, 1) + (k < n ? last * f64.load(a3) : 0), 24);
 }
 
 /** Copies the lower triangle of C [n, n] to the upper one, in blocks of 16 so that both sides stay in cache. */

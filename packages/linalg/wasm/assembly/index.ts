@@ -2,19 +2,22 @@
 
 import { eigen, eigenScratch } from "./eigen";
 import { PRODUCT_SCRATCH, mirror, multiply, setProductScratch } from "./gemm";
+import { INVERSE_SCRATCH, invertLower, lowerGram, setInverseScratch } from "./inverse";
+import { matrixVector, solveVector, symmetricTimes } from "./matrixVector";
 import { SOLVE_SCRATCH, clearUpper, factor, setSolveScratch, solveLeft, solveRight } from "./triangular";
 
 let eigenAt: usize = 0;
 
 /** Bytes of scratch needed when eigenproblems go up to `order`. */
 export function scratchBytes(order: i32): usize {
-  return PRODUCT_SCRATCH + SOLVE_SCRATCH + eigenScratch(order);
+  return PRODUCT_SCRATCH + SOLVE_SCRATCH + INVERSE_SCRATCH + eigenScratch(order);
 }
 
 export function setScratch(at: usize): void {
   setProductScratch(at);
   setSolveScratch(at + PRODUCT_SCRATCH);
-  eigenAt = at + PRODUCT_SCRATCH + SOLVE_SCRATCH;
+  setInverseScratch(at + PRODUCT_SCRATCH + SOLVE_SCRATCH);
+  eigenAt = at + PRODUCT_SCRATCH + SOLVE_SCRATCH + INVERSE_SCRATCH;
 }
 
 export function gemm(
@@ -44,4 +47,27 @@ export function trsm(left: bool, transpose: bool, m: i32, n: i32, l: usize, ldl:
 
 export function syevd(n: i32, a: usize, lda: usize, eigenvalues: usize): i32 {
   return eigen(n, a, lda << 3, eigenvalues, eigenAt);
+}
+
+export function trtri(n: i32, l: usize, ldl: usize): void {
+  invertLower(n, l, ldl << 3);
+  clearUpper(n, l, ldl << 3);
+}
+
+export function potri(n: i32, l: usize, ldl: usize): void {
+  invertLower(n, l, ldl << 3);
+  lowerGram(n, l, ldl << 3);
+  mirror(n, l, ldl << 3);
+}
+
+export function gemv(transpose: bool, m: i32, n: i32, alpha: f64, a: usize, lda: usize, x: usize, beta: f64, y: usize): void {
+  matrixVector(transpose, transpose ? n : m, transpose ? m : n, alpha, a, lda << 3, x, 8, beta, y, 8);
+}
+
+export function symv(n: i32, alpha: f64, a: usize, lda: usize, x: usize, beta: f64, y: usize): void {
+  symmetricTimes(n, alpha, a, lda << 3, x, beta, y);
+}
+
+export function trsv(transpose: bool, n: i32, l: usize, ldl: usize, x: usize): void {
+  solveVector(transpose, n, l, ldl << 3, x);
 }

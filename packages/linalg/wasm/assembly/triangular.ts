@@ -16,7 +16,7 @@ export function setSolveScratch(at: usize): void {
 /** About half, a multiple of the base block. */
 // @ts-ignore: decorator
 @inline
-function half(n: i32): i32 {
+export function half(n: i32): i32 {
   return max(BASE, (n >> 1) & ~(BASE - 1));
 }
 

@@ -3,7 +3,8 @@
 // Q = H_{n-1} ... H_1. Blocks of reflections are applied together as A - V' W - W' V.
 
 import { multiply } from "./gemm";
-import { addScaled, addTwoScaled, dot, get, laneSum, madd, scale, set } from "./vector";
+import { symmetricTimes } from "./matrixVector";
+import { addScaled, addTwoScaled, dot, get, scale, set } from "./vector";
 
 /** Reflections per block. */
 export const BLOCK: i32 = 32;
@@ -31,7 +32,7 @@ export function reduce(n: i32, a: usize, lda: usize, d: usize, e: usize, tau: us
         memory.fill(wi, 0, <usize>i << 3);
         continue;
       }
-      symmetricTimes(i, a, lda, row, wi);
+      symmetricTimes(i, 1, a, lda, row, 0, wi);
       for (let j = high; j > i; j--) {
         const vj = a + <usize>j * lda;
         const wj = w + <usize>(high - j) * ldw;
@@ -50,7 +51,7 @@ export function reduce(n: i32, a: usize, lda: usize, d: usize, e: usize, tau: us
     const t = reflect(i, row, e);
     set(tau, i, t);
     if (t == 0) continue;
-    symmetricTimes(i, a, lda, row, w);
+    symmetricTimes(i, 1, a, lda, row, 0, w);
     finish(i, t, row, w);
     for (let r = 0; r < i; r++) addTwoScaled(r + 1, -get(row, r), w, -get(w, r), row, a + <usize>r * lda);
   }
@@ -108,58 +109,6 @@ function reflect(m: i32, x: usize, e: usize): f64 {
   scale(m - 1, 1 / (alpha - beta), x);
   set(e, m - 1, beta * size);
   return (beta - alpha) / beta;
-}
-
-/** y <- A x with the lower triangle of A [n, n], every entry read once, four rows at a time. */
-function symmetricTimes(n: i32, a: usize, lda: usize, x: usize, y: usize): void {
-  memory.fill(y, 0, <usize>n << 3);
-  let i = 0;
-  for (; i + 3 < n; i += 4) {
-    // columns 0 .. i of rows i .. i + 3, then the 4 x 4 block on the diagonal
-    let r0 = a + <usize>i * lda;
-    let r1 = r0 + lda;
-    let r2 = r1 + lda;
-    let r3 = r2 + lda;
-    const x0 = get(x, i), x1 = get(x, i + 1), x2 = get(x, i + 2), x3 = get(x, i + 3);
-    const f0 = f64x2.splat(x0), f1 = f64x2.splat(x1), f2 = f64x2.splat(x2), f3 = f64x2.splat(x3);
-    let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0;
-    let px = x;
-    let py = y;
-    for (let k = 0; k < i; k += 2) {
-      const v = v128.load(px);
-      let sum = v128.load(py);
-      let r = v128.load(r0);
-      s0 = madd(r, v, s0);
-      sum = madd(r, f0, sum);
-      r = v128.load(r1);
-      s1 = madd(r, v, s1);
-      sum = madd(r, f1, sum);
-      r = v128.load(r2);
-      s2 = madd(r, v, s2);
-      sum = madd(r, f2, sum);
-      r = v128.load(r3);
-      s3 = madd(r, v, s3);
-      sum = madd(r, f3, sum);
-      v128.store(py, sum);
-      px += 16;
-      py += 16;
-      r0 += 16;
-      r1 += 16;
-      r2 += 16;
-      r3 += 16;
-    }
-    const a10 = get(r1, 0), a20 = get(r2, 0), a21 = get(r2, 1), a30 = get(r3, 0), a31 = get(r3, 1), a32 = get(r3, 2);
-    set(y, i, laneSum(s0) + get(r0, 0) * x0 + a10 * x1 + a20 * x2 + a30 * x3);
-    set(y, i + 1, laneSum(s1) + a10 * x0 + get(r1, 1) * x1 + a21 * x2 + a31 * x3);
-    set(y, i + 2, laneSum(s2) + a20 * x0 + a21 * x1 + get(r2, 2) * x2 + a32 * x3);
-    set(y, i + 3, laneSum(s3) + a30 * x0 + a31 * x1 + a32 * x2 + get(r3, 3) * x3);
-  }
-  for (; i < n; i++) {
-    const row = a + <usize>i * lda;
-    const xi = get(x, i);
-    set(y, i, dot(i, row, x) + get(row, i) * xi);
-    addScaled(i, xi, row, y);
-  }
 }
 
 /**

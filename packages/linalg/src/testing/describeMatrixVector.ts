@@ -1,0 +1,119 @@
+// gemv, symv and trsv against the definition.
+
+import { createRng } from "@worstcase/core";
+import { describe, expect, test } from "vitest";
+import type { Kernels } from "../kernels.js";
+import { workspaceSize } from "../workspace.js";
+import {
+  EPSILON,
+  largestDifference,
+  largestEntry,
+  padded,
+  paddedLength,
+  plainProduct,
+  randomArray,
+  randomLower,
+  same,
+} from "./matrices.js";
+
+const factors: [alpha: number, beta: number][] = [
+  [1, 0],
+  [-0.5, 1],
+  [2, -3],
+  [0, 2],
+  [0, 0],
+];
+
+export function describeMatrixVector(kernels: Kernels): void {
+  describe("gemv", () => {
+    const sizes = [
+      [0, 0],
+      [0, 3],
+      [3, 0],
+      [1, 1],
+      [4, 9],
+      [9, 4],
+      [31, 33],
+      [1, 4100],
+      [4100, 1],
+      [9000, 3],
+      [3, 9000],
+    ];
+    test.each(sizes)("A [%i, %i], both transposes", (m, n) => {
+      for (const transpose of [false, true]) {
+        for (const [alpha, beta] of factors) {
+          const rng = createRng(m * 10000 + n);
+          const [inputs, outputs] = transpose ? [m, n] : [n, m];
+          const a0 = randomArray(rng, m * n);
+          const x0 = randomArray(rng, inputs);
+          const y0 = randomArray(rng, outputs);
+          const workspace = kernels.workspace(
+            workspaceSize(paddedLength(m, n, 3), paddedLength(1, inputs, 1), paddedLength(1, outputs, 1)),
+          );
+          const a = padded(workspace, m, n, 3, a0);
+          const x = padded(workspace, 1, inputs, 1, x0);
+          const y = padded(workspace, 1, outputs, 1, beta === 0 ? y0.map(() => Number.NaN) : y0);
+          workspace.gemv(transpose, m, n, alpha, a.array, a.leading, x.array, beta, y.array);
+          const product = plainProduct(transpose, false, outputs, 1, inputs, a0, x0);
+          const expected = product.map((value, i) => alpha * value + beta * y0[i]);
+          const size = Math.abs(alpha) * largestEntry(a0) * largestEntry(x0) + Math.abs(beta) * largestEntry(y0);
+          expect(largestDifference(y.values(), expected)).toBeLessThanOrEqual(4 * EPSILON * (inputs + 2) * size);
+          expect(a.intact() && x.intact() && y.intact()).toBe(true);
+        }
+      }
+    });
+  });
+
+  describe("symv", () => {
+    test.each([0, 1, 2, 3, 4, 5, 7, 8, 9, 30, 65, 200])("order %i, garbage above the diagonal", (n) => {
+      for (const [alpha, beta] of factors) {
+        const rng = createRng(n);
+        const a0 = randomArray(rng, n * n);
+        const symmetric = a0.map((value, i) => {
+          const [row, column] = [Math.floor(i / n), i % n];
+          return row >= column ? value : a0[column * n + row];
+        });
+        const x0 = randomArray(rng, n);
+        const y0 = randomArray(rng, n);
+        const stored = a0.map((value, i) => (i % n > Math.floor(i / n) ? Number.NaN : value));
+        const workspace = kernels.workspace(
+          workspaceSize(paddedLength(n, n, 3), paddedLength(1, n, 1), paddedLength(1, n, 1)),
+        );
+        const a = padded(workspace, n, n, 3, stored);
+        const x = padded(workspace, 1, n, 1, x0);
+        const y = padded(workspace, 1, n, 1, beta === 0 ? y0.map(() => Number.NaN) : y0);
+        workspace.symv(n, alpha, a.array, a.leading, x.array, beta, y.array);
+        const product = plainProduct(false, false, n, 1, n, symmetric, x0);
+        const expected = product.map((value, i) => alpha * value + beta * y0[i]);
+        const size = Math.abs(alpha) * largestEntry(a0) * largestEntry(x0) + Math.abs(beta) * largestEntry(y0);
+        expect(largestDifference(y.values(), expected)).toBeLessThanOrEqual(4 * EPSILON * (n + 2) * size);
+        expect(a.intact() && x.intact() && y.intact() && same(x.values(), x0)).toBe(true);
+      }
+    });
+  });
+
+  describe("trsv", () => {
+    test.each([0, 1, 2, 5, 15, 16, 17, 31, 33, 100, 4200])("order %i, garbage above the diagonal", (n) => {
+      const rng = createRng(n);
+      // the largest order exceeds the pieces of matrix-vector products; its L is the identity plus one column
+      const l0 =
+        n < 1000
+          ? randomLower(rng, n)
+          : Float64Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : i % n === 0 ? 0.5 : 0));
+      const b0 = randomArray(rng, n);
+      const stored = n < 1000 ? l0.map((value, i) => (i % n > Math.floor(i / n) ? Number.NaN : value)) : l0;
+      const workspace = kernels.workspace(workspaceSize(paddedLength(n, n, 1), paddedLength(1, n, 1)));
+      const l = padded(workspace, n, n, 1, stored);
+      for (const transpose of [false, true]) {
+        const mark = workspace.mark();
+        const x = padded(workspace, 1, n, 1, b0);
+        workspace.trsv(transpose, n, l.array, l.leading, x.array);
+        const back = plainProduct(transpose, false, n, 1, n, l0, x.values());
+        const size = Math.max(1, largestEntry(x.values()));
+        expect(largestDifference(back, b0)).toBeLessThanOrEqual(50 * (n + 1) * EPSILON * size);
+        expect(x.intact()).toBe(true);
+        workspace.release(mark);
+      }
+    });
+  });
+}
