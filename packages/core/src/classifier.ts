@@ -14,10 +14,15 @@ export interface Classifier {
   logits(inputs: NumericBatch): Promise<NumericBatch>;
 }
 
-/** Losses an attacker maximises; `margin` = max over other classes of (logit - logit of the label). */
+/**
+ * Losses an attacker maximises. With labels y and, where given, targets t, both `[samples]`:
+ * `margin` = max over other classes of (logit - logit of y), or f_t - f_y;
+ * `dlr`, the difference of logits ratio, is the margin divided by a spread of the logits, so that their scale does not matter
+ * (at least 3 classes; 4 with targets). See {@link evaluateLoss}.
+ */
 export type Loss =
   | { readonly kind: "cross-entropy"; readonly labels: Int32Array }
-  | { readonly kind: "margin"; readonly labels: Int32Array };
+  | { readonly kind: "margin" | "dlr"; readonly labels: Int32Array; readonly targets?: Int32Array };
 
 export interface LossGradient {
   /** `[samples]` */

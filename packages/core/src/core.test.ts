@@ -89,6 +89,48 @@ describe("losses", () => {
     );
   });
 
+  it("dlr and targeted losses have the gradients of central differences", () => {
+    const row = [0.3, -1.2, 2.5, 1.1, 0.8];
+    for (let label = 0; label < 5; label++) {
+      for (const target of [undefined, (label + 1) % 5, (label + 3) % 5]) {
+        for (const kind of ["dlr", "margin"] as const) {
+          const labels = Int32Array.of(label);
+          const loss = target === undefined ? { kind, labels } : { kind, labels, targets: Int32Array.of(target) };
+          const value = (c: number, step: number) =>
+            evaluateLoss(
+              batch(
+                row.map((x, k) => (k === c ? x + step : x)),
+                [1, 5],
+              ),
+              loss,
+            ).loss[0]!;
+          const { gradient } = evaluateLoss(batch(row, [1, 5]), loss);
+          for (let c = 0; c < 5; c++) expect(gradient[c]).toBeCloseTo((value(c, 1e-6) - value(c, -1e-6)) / 2e-6, 7);
+        }
+      }
+    }
+  });
+
+  it("dlr is the margin over the spread of the logits, whatever their scale", () => {
+    const labels = Int32Array.of(2);
+    const targets = Int32Array.of(1);
+    for (const scale of [1e-3, 1, 1e6]) {
+      const logits = batch(
+        [4, 1, 3, 0, 2].map((x) => x * scale),
+        [1, 5],
+      );
+      expect(evaluateLoss(logits, { kind: "dlr", labels }).loss[0]).toBeCloseTo((4 - 3) / (4 - 2), 6);
+      expect(evaluateLoss(logits, { kind: "dlr", labels, targets }).loss[0]).toBeCloseTo((1 - 3) / (4 - 1.5), 6);
+      expect(evaluateLoss(logits, { kind: "margin", labels, targets }).loss[0]).toBeCloseTo(-2 * scale, 6);
+    }
+    const few = batch([1, 2, 3], [1, 3]);
+    expect(evaluateLoss(few, { kind: "dlr", labels }).loss[0]).toBeCloseTo(-0.5, 9);
+    expect(() => evaluateLoss(few, { kind: "dlr", labels, targets })).toThrow(/four classes/);
+    expect(() => evaluateLoss(batch([1, 2], [1, 2]), { kind: "dlr", labels: Int32Array.of(0) })).toThrow(/three/);
+    expect(() => evaluateLoss(few, { kind: "margin", labels, targets: Int32Array.of(7) })).toThrow(/targets/);
+    expect(() => evaluateLoss(few, { kind: "margin", labels, targets: Int32Array.of(0, 1) })).toThrow(ShapeError);
+  });
+
   it("agree with their definitions", () => {
     const logits = batch([1, 2, 4], [1, 3]);
     expect(evaluateLoss(logits, { kind: "margin", labels: Int32Array.of(1) }).loss[0]).toBe(2);
