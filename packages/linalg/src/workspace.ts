@@ -26,6 +26,8 @@ export function checkCount(count: number, argument: string): number {
 
 export class CheckedWorkspace implements Workspace {
   private top = 0;
+  /** Positions of the arrays handed out; asking each array for its buffer and offset costs several times as much. */
+  private readonly positions = new WeakMap<Float64Array, number>();
 
   /** `memory` begins with the `capacity` numbers handed out; what follows belongs to the routines. */
   constructor(
@@ -43,6 +45,7 @@ export class CheckedWorkspace implements Workspace {
       throw new ResourceError({ argument: "length", expected, received: length, hint });
     }
     const array = this.memory.subarray(this.top, this.top + length);
+    this.positions.set(array, this.top);
     this.top = Math.min(this.capacity, this.top + aligned(length));
     return array.fill(0);
   }
@@ -204,10 +207,7 @@ export class CheckedWorkspace implements Workspace {
 
   /** Index of the array's first number in the memory, after checking origin, leading dimension and length. */
   private position(array: Float64Array, rows: number, columns: number, leading: number, argument: string): number {
-    if (!(array instanceof Float64Array) || array.buffer !== this.memory.buffer) {
-      const hint = "take it from workspace.float64 and copy the values into it";
-      throw new SettingError({ argument, expected: "an array of this workspace", received: array, hint });
-    }
+    const position = this.positions.get(array) ?? this.subarrayPosition(array, argument);
     if (!Number.isInteger(leading) || leading < columns || leading > 0x7fffffff) {
       const expected = `a leading dimension of at least ${columns}, the length of a row`;
       throw new ShapeError({ argument: `ld${argument}`, expected, received: leading });
@@ -217,7 +217,13 @@ export class CheckedWorkspace implements Workspace {
       const expected = `at least ${needed} numbers for [${rows}, ${columns}] with leading dimension ${leading}`;
       throw new ShapeError({ argument, expected, received: array.length });
     }
-    return array.byteOffset / 8;
+    return position;
+  }
+
+  private subarrayPosition(array: Float64Array, argument: string): number {
+    if (array instanceof Float64Array && array.buffer === this.memory.buffer) return array.byteOffset / 8;
+    const hint = "take it from workspace.float64 and copy the values into it";
+    throw new SettingError({ argument, expected: "an array of this workspace", received: array, hint });
   }
 }
 

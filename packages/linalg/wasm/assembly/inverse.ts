@@ -5,7 +5,7 @@
 
 import { multiply } from "./gemm";
 import { half, solveLeft, solveRight } from "./triangular";
-import { addScaled, get, madd, scale, set } from "./vector";
+import { addScaled, addTwoScaled, get, madd, scale, set } from "./vector";
 
 const BASE: i32 = 16;
 
@@ -41,10 +41,15 @@ function invertSmall(n: i32, l: usize, ldl: usize): void {
     memory.copy(kept, row, <usize>i << 3);
     memory.fill(row, 0, <usize>i << 3);
     let other = l;
-    for (let p = 0; p < i; p++) {
-      addScaled(p + 1, -pivot * get(kept, p), other, row);
-      other += ldl;
+    let p = 0;
+    for (; p + 1 < i; p += 2) {
+      const next = other + ldl;
+      const factor = -pivot * get(kept, p + 1);
+      addTwoScaled(p + 1, -pivot * get(kept, p), other, factor, next, row);
+      set(row, p + 1, factor * get(next, p + 1));
+      other = next + ldl;
     }
+    if (p < i) addScaled(p + 1, -pivot * get(kept, p), other, row);
     set(row, i, pivot);
   }
 }
@@ -55,10 +60,14 @@ export function lowerGram(n: i32, m: usize, ldm: usize): void {
     for (let i = 0; i < n; i++) {
       const row = m + <usize>i * ldm;
       scale(i + 1, get(row, i), row);
-      for (let p = i + 1; p < n; p++) {
-        const other = m + <usize>p * ldm;
-        addScaled(i + 1, get(other, i), other, row);
+      let other = row + ldm;
+      let p = i + 1;
+      for (; p + 1 < n; p += 2) {
+        const next = other + ldm;
+        addTwoScaled(i + 1, get(other, i), other, get(next, i), next, row);
+        other = next + ldm;
       }
+      if (p < n) addScaled(i + 1, get(other, i), other, row);
     }
     return;
   }

@@ -2,7 +2,7 @@
 // Leading dimensions are in bytes; L is lower triangular.
 
 import { multiply } from "./gemm";
-import { dot, get, nmadd, set } from "./vector";
+import { dot, get, laneSum, madd, nmadd, set } from "./vector";
 
 const BASE: i32 = 16;
 
@@ -160,17 +160,47 @@ export function factor(n: i32, a: usize, lda: usize): i32 {
   return failed ? n1 + failed : 0;
 }
 
+/** Column by column; four rows at a time share the loads of row j and keep the arithmetic units busy. */
 function factorSmall(n: i32, a: usize, lda: usize): i32 {
-  for (let i = 0; i < n; i++) {
-    const row = a + <usize>i * lda;
-    let other = a;
-    for (let j = 0; j < i; j++) {
-      set(row, j, (get(row, j) - dot(j, row, other)) / get(other, j));
-      other += lda;
+  for (let j = 0; j < n; j++) {
+    const own = a + <usize>j * lda;
+    const column = <usize>j << 3;
+    const pivot = get(own, j) - dot(j, own, own);
+    if (!(pivot > 0 && pivot < Infinity)) return j + 1;
+    const root = Math.sqrt(pivot);
+    set(own, j, root);
+    for (let i = j + 1; i < n; i += 4) {
+      const rows = n - i;
+      const r0 = a + <usize>i * lda;
+      const r1 = rows > 1 ? r0 + lda : r0;
+      const r2 = rows > 2 ? r1 + lda : r1;
+      const r3 = rows > 3 ? r2 + lda : r2;
+      let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0;
+      let at: usize = 0;
+      for (; at + 8 < column; at += 16) {
+        const v = v128.load(own + at);
+        s0 = madd(v, v128.load(r0 + at), s0);
+        s1 = madd(v, v128.load(r1 + at), s1);
+        s2 = madd(v, v128.load(r2 + at), s2);
+        s3 = madd(v, v128.load(r3 + at), s3);
+      }
+      if (at < column) {
+        // lane 1 of an odd last element meets a zero
+        const v = v128.load64_zero(own + at);
+        s0 = madd(v, v128.load64_zero(r0 + at), s0);
+        s1 = madd(v, v128.load64_zero(r1 + at), s1);
+        s2 = madd(v, v128.load64_zero(r2 + at), s2);
+        s3 = madd(v, v128.load64_zero(r3 + at), s3);
+      }
+      const t0 = (f64.load(r0 + column) - laneSum(s0)) / root;
+      const t1 = (f64.load(r1 + column) - laneSum(s1)) / root;
+      const t2 = (f64.load(r2 + column) - laneSum(s2)) / root;
+      const t3 = (f64.load(r3 + column) - laneSum(s3)) / root;
+      f64.store(r3 + column, t3);
+      f64.store(r2 + column, t2);
+      f64.store(r1 + column, t1);
+      f64.store(r0 + column, t0);
     }
-    const pivot = get(row, i) - dot(i, row, row);
-    if (!(pivot > 0 && pivot < Infinity)) return i + 1;
-    set(row, i, Math.sqrt(pivot));
   }
   return 0;
 }
