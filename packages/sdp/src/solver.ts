@@ -60,7 +60,11 @@ export type Outcome = {
   readonly warnings?: readonly { readonly code: string; readonly message: string }[];
 } & (
   | { readonly status: "optimal"; readonly point: Point }
-  | { readonly status: "primal-infeasible" | "dual-infeasible"; readonly certificate: Ray; readonly best?: Point | undefined }
+  | {
+      readonly status: "primal-infeasible" | "dual-infeasible";
+      readonly certificate: Ray;
+      readonly best?: Point | undefined;
+    }
   | {
       readonly status: "iteration-limit" | "time-limit" | "aborted" | "stalled";
       readonly point: Point | undefined;
@@ -73,9 +77,8 @@ export interface SdpSolver<S extends object = object> {
   readonly summary: string;
   readonly capabilities: { readonly warmStart: boolean; readonly certificates: boolean };
   readonly defaults: SdpSettings & S;
-  /** Bytes of float64 memory the method will ask for; used for the refusal and shown before allocating. */
-  bytes(problem: SdpProblem): number;
-  /** The problem has passed checkProblem. Must not mutate it. Yields a StartEvent first. */
+  /** The problem has passed checkProblem. Must not mutate it. Yields a StartEvent with the predicted
+   * bytes before it allocates, then one IterationEvent per iteration. */
   method(
     problem: SdpProblem,
     settings: SdpSettings & S,
