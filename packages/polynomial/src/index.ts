@@ -42,3 +42,22 @@ export {
   type WorstCaseOracle,
   worstCase,
 } from "./worstCase/worstCase.js";
+export type { BoxOptions } from "./linf/boxProblem.js";
+export {
+  type LinfAttack,
+  type LinfAttackOptions,
+  type LinfBounds,
+  type LinfExact,
+  type LinfExactOptions,
+  type LinfOptions,
+  linfAttack,
+  linfLowerBounds,
+  linfWorstCase,
+} from "./linf/linfBounds.js";
+export {
+  type LinfRobustness,
+  type LinfRobustnessOptions,
+  type LinfVerdict,
+  linfArgmaxRobustness,
+  linfRobustness,
+} from "./linf/linfRobustness.js";

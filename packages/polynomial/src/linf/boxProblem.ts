@@ -1,0 +1,135 @@
+// One sample's worst case over a box, in the coordinates of the box (math.md 12.1, 12.5):
+//   min over lower <= D <= upper of y f(x + D),  D = centre + half t,  t in [-1, 1]^m
+//   = value + 2 slope't + t'curvature t,   curvature_kl = y Q_kl half_k half_l,  slope = y half (Q (x + centre) + q/2)
+// Coordinates with half = 0 (immutable, fixed by a branch, or at the edge of their range) drop out.
+// `error` bounds what rounding did to the coefficients, as a bound on |f - model| over the box.
+// curvature: [m, m]   slope: [m]   index: [m] coordinates of the sample
+
+import { type Bounds, type NumericBatch, type Radius, SettingError } from "@worstcase/core";
+import { checkNumber } from "../inputs.js";
+import type { Quadratic } from "../quadratic.js";
+import { unitRoundoff } from "../worstCase/rotatedForm.js";
+
+export interface BoxProblem {
+  /** Free coordinates, m. */
+  size: number;
+  readonly curvature: Float64Array;
+  readonly slope: Float64Array;
+  value: number;
+  error: number;
+  readonly index: Int32Array;
+  readonly centre: Float64Array;
+  readonly half: Float64Array;
+}
+
+export function allocateBoxProblem(d: number): BoxProblem {
+  return {
+    size: 0,
+    curvature: new Float64Array(d * d),
+    slope: new Float64Array(d),
+    value: 0,
+    error: 0,
+    index: new Int32Array(d),
+    centre: new Float64Array(d),
+    half: new Float64Array(d),
+  };
+}
+
+/** Fills `problem` for one sample; allocates nothing. `lower`, `upper`: `[d]`, displacements. */
+export function loadBoxProblem(
+  problem: BoxProblem,
+  { dimension: d, Q, q, s }: Quadratic,
+  point: ArrayLike<number>,
+  at: number,
+  label: number,
+  lower: Float64Array,
+  upper: Float64Array,
+): void {
+  const { curvature, slope, index, centre, half } = problem;
+  let m = 0;
+  for (let k = 0; k < d; k++) {
+    centre[k] = 0.5 * (lower[k] + upper[k]);
+    half[k] = 0.5 * (upper[k] - lower[k]);
+    if (half[k] > 0) index[m++] = k;
+  }
+  let value = s;
+  let size = Math.abs(s);
+  for (let k = 0; k < d; k++) {
+    const x = point[at + k] + centre[k];
+    const reach = Math.abs(point[at + k]) + Math.abs(centre[k]) + half[k];
+    let row = q[k];
+    let rowSize = Math.abs(q[k]);
+    for (let l = 0, p = k * d; l < d; l++) {
+      row += Q[p + l] * (point[at + l] + centre[l]);
+      rowSize += Math.abs(Q[p + l]) * (Math.abs(point[at + l]) + Math.abs(centre[l]) + half[l]);
+    }
+    value += row * x;
+    size += rowSize * reach;
+  }
+  for (let i = 0; i < m; i++) {
+    const k = index[i];
+    let row = 0.5 * q[k];
+    for (let l = 0, p = k * d; l < d; l++) {
+      row += 0.5 * (Q[p + l] + Q[l * d + k]) * (point[at + l] + centre[l]);
+    }
+    slope[i] = label * half[k] * row;
+    for (let j = 0; j <= i; j++) {
+      const l = index[j];
+      const entry = 0.5 * label * (Q[k * d + l] + Q[l * d + k]) * half[k] * half[l];
+      curvature[i * m + j] = entry;
+      curvature[j * m + i] = entry;
+    }
+  }
+  problem.size = m;
+  problem.value = label * value;
+  problem.error = 8 * (d + 8) * unitRoundoff * size;
+}
+
+export interface BoxOptions {
+  /** Range of valid inputs: the box is cut to it. Default `"unbounded"`. */
+  readonly range?: Bounds;
+  /** Coordinates the adversary cannot move, such as a constant bias feature or a category. */
+  readonly immutable?: readonly number[];
+}
+
+/** Displacements allowed at one point; `lower`, `upper` `[d]` are overwritten. A point outside the range may stay. */
+export interface BoxAdversary {
+  boxAt(points: NumericBatch, sample: number, lower: Float64Array, upper: Float64Array): void;
+}
+
+export function createBoxAdversary(d: number, epsilon: number, options: BoxOptions): BoxAdversary {
+  const { range = "unbounded", immutable = [] } = options;
+  const width = new Float64Array(d).fill(epsilon);
+  for (const k of immutable) {
+    if (!Number.isInteger(k) || k < 0 || k >= d) {
+      throw new SettingError({ argument: "options.immutable", expected: `coordinates in 0 .. ${d - 1}`, received: k });
+    }
+    width[k] = 0;
+  }
+  if (range !== "unbounded" && !(Number.isFinite(range.lower) && range.upper > range.lower)) {
+    const expected = "lower < upper, or unbounded";
+    throw new SettingError({ argument: "options.range", expected, received: `${range.lower} .. ${range.upper}` });
+  }
+  return {
+    boxAt(points, sample, lower, upper) {
+      for (let k = 0; k < d; k++) {
+        lower[k] = -width[k];
+        upper[k] = width[k];
+        if (range === "unbounded") continue;
+        const x = points.data[sample * d + k];
+        lower[k] = Math.min(0, Math.max(lower[k], range.lower - x));
+        upper[k] = Math.max(0, Math.min(upper[k], range.upper - x));
+      }
+    },
+  };
+}
+
+/** A half-width given as a number or as a core `Radius` of norm linf. Throws SettingError on anything else. */
+export function epsilonValue(epsilon: number | Radius, argument = "epsilon"): number {
+  if (typeof epsilon === "object" && epsilon !== null && epsilon.norm !== "linf") {
+    throw new SettingError({ argument: `${argument}.norm`, expected: "linf", received: epsilon.norm });
+  }
+  const value = typeof epsilon === "object" && epsilon !== null ? epsilon.value : epsilon;
+  checkNumber(value, argument, 0);
+  return value;
+}
