@@ -1,0 +1,2 @@
+export { checkCertificate } from "./checkCertificate.js";
+export { checkSolution } from "./checkSolution.js";
