@@ -95,7 +95,7 @@ function finish(
 ): SdpResult {
   const { iterations, warmStart, warnings = [] } = outcome;
   const common = () => ({ ...base(), iterations, warmStart, warnings });
-  if (outcome.status === "primal-infeasible" || outcome.status === "dual-infeasible") {
+  if ("certificate" in outcome) {
     const { certificate, status } = outcome;
     const check = checkCertificate(problem, certificate);
     if (check.improvement > 0 && check.worst <= reducedTolerance(tolerance)) {

@@ -1,0 +1,125 @@
+// Primal-dual interior point with the HKM direction and Mehrotra's predictor and corrector, from infeasible starts
+// (Helmberg, Rendl, Vanderbei, Wolkowicz 1996; Kojima, Shindoh, Hara 1997; Monteiro 1997; step rules after Toh, Todd, Tutuncu).
+//
+// Per iteration, with r = c - (<F_k, Y>)_k - A'u, P = sum x_k F_k - F_0 - S, t = b - A x:
+//   H dx - A'du = -c + A'u + mu (<F_k, S^-1>)_k - (<F_k, Y P S^-1 + dYa dSa S^-1>)_k,   A dx = t
+//   dS = sum dx_k F_k + P,   dY = mu S^-1 - Y - sym(Y dS S^-1 + dYa dSa S^-1)
+
+import { workspaceSize } from "@worstcase/linalg";
+import { checkCertificate } from "../check/check.js";
+import type { SdpProblem } from "../problem.js";
+import type { Point, Ray } from "../result.js";
+import type { IterationEvent, Outcome, SdpSettings, SdpSolver, StartEvent } from "../solver.js";
+import { BlockState } from "./blockState.js";
+import { expandDual, expandPoint, expandVariables } from "./expand.js";
+import { Iterate } from "./iterate.js";
+import { reduce } from "./reduce.js";
+import { SchurSystem } from "./schurSystem.js";
+
+/** Interior point: every size that fits, 6 to 9 digits, certificates of infeasibility. */
+export const interiorPoint: SdpSolver = {
+  name: "interior-point",
+  summary: "primal-dual interior point, HKM direction, predictor-corrector",
+  capabilities: { warmStart: false, certificates: true },
+  defaults: { tolerance: 1e-8, maximumIterations: 150 },
+  *method(problem, settings, { kernels, warmStart }) {
+    const base = { warmStart: warmStart ? "rejected" : "none" } as const;
+    const reduced = reduce(problem, kernels);
+    if ("kind" in reduced) {
+      yield start(problem, kernels.name, [], 0, ["the reduction alone proves infeasibility"]);
+      return { ...base, status: reduced.kind, certificate: reduced, iterations: 0 };
+    }
+    const m = reduced.objective.length;
+    const lengths = [
+      ...reduced.psd.flatMap((block) => BlockState.lengths(block)),
+      ...SchurSystem.lengths(m, reduced.equalities.right.length),
+      ...Iterate.lengths(reduced),
+    ];
+    const count = workspaceSize(...lengths);
+    const blocks = reduced.psd.map(({ order }) => ({ kind: "psd" as const, size: order }));
+    const rows = reduced.rows.right.length;
+    const parts = rows > 0 ? [...blocks, { kind: "nonnegative" as const, size: rows }] : blocks;
+    const command = yield start(problem, kernels.name, parts, 8 * count, reduced.notes, m);
+    if (command !== "continue") return { ...base, status: command, point: undefined, iterations: 0 };
+    const iterate = new Iterate(problem, reduced, kernels.workspace(count));
+    const outcome = yield* iterations(problem, settings, iterate);
+    return { ...base, ...outcome };
+  },
+};
+
+function start(
+  problem: SdpProblem,
+  backend: string,
+  blocks: StartEvent["blocks"],
+  bytes: number,
+  notes: readonly string[],
+  variables = problem.objective.length,
+): StartEvent {
+  return { type: "start", solver: "interior-point", backend, variables, blocks, bytes, notes };
+}
+
+type Stop = Exclude<Outcome["status"], "optimal" | "primal-infeasible" | "dual-infeasible">;
+
+function* iterations(
+  problem: SdpProblem,
+  { tolerance, maximumIterations }: SdpSettings,
+  iterate: Iterate,
+): Generator<IterationEvent, Omit<Outcome, "warmStart"> & Outcome, "continue" | "time-limit" | "aborted"> {
+  const { reduced } = iterate;
+  const point = (): Point => expandPoint(problem, reduced, iterate.best());
+  const stopped = (status: Stop, iteration: number) => {
+    // a point good enough to be called optimal at reduced accuracy is handed over as such; the driver's check decides
+    if (status === "stalled" && iterate.bestMerit <= Math.sqrt(tolerance)) {
+      return { status: "optimal" as const, point: point(), iterations: iteration, warmStart: "none" as const };
+    }
+    return { status, point: point(), iterations: iteration, warmStart: "none" as const };
+  };
+  let [primalStep, dualStep] = [0, 0];
+  let sinceBest = 0;
+  for (let iteration = 0; ; iteration++) {
+    const measures = iterate.measure();
+    const { primalResidual, dualResidual, gap } = measures;
+    const merit = Math.max(primalResidual, dualResidual, gap);
+    if (merit < iterate.bestMerit) {
+      if (merit < 0.9 * iterate.bestMerit) sinceBest = 0;
+      iterate.keepBest(merit);
+    } else sinceBest++;
+    const command = yield { type: "iteration", iteration, primalStep, dualStep, ...measures };
+    if (merit <= 0.5 * tolerance) {
+      return { status: "optimal", point: point(), iterations: iteration, warmStart: "none" };
+    }
+    const certificate = findRay(problem, iterate, tolerance);
+    if (certificate) {
+      return { status: certificate.kind, certificate, best: point(), iterations: iteration, warmStart: "none" };
+    }
+    if (command !== "continue") return stopped(command, iteration);
+    if (iteration === maximumIterations) return stopped("iteration-limit", iteration);
+    const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
+    if (tiny || sinceBest > 15 || !Number.isFinite(merit)) return stopped("stalled", iteration);
+    const steps = iterate.advance();
+    if (!steps) return stopped("stalled", iteration);
+    [primalStep, dualStep] = steps;
+  }
+}
+
+/** A ray among the current iterate, when the independent check confirms it. */
+function findRay(problem: SdpProblem, iterate: Iterate, tolerance: number): Ray | undefined {
+  const { reduced } = iterate;
+  const signs = iterate.raySigns();
+  if (signs.dual < tolerance) {
+    const { psdDual, dualRows, multipliers } = iterate.current();
+    const dual = expandDual(problem, reduced, psdDual, dualRows, multipliers);
+    const ray: Ray = { kind: "primal-infeasible", ...dual };
+    if (confirmed(ray)) return ray;
+  }
+  if (signs.primal < tolerance) {
+    const ray: Ray = { kind: "dual-infeasible", x: expandVariables(problem, reduced, iterate.x) };
+    if (confirmed(ray)) return ray;
+  }
+  return undefined;
+
+  function confirmed(ray: Ray): boolean {
+    const { improvement, worst } = checkCertificate(problem, ray);
+    return improvement > 0 && worst <= tolerance;
+  }
+}

@@ -1,0 +1,302 @@
+// Reduction of a problem before the interior-point method: what is exact, cheap and makes the interior larger.
+//
+// 1. Variables that occur nowhere are 0 (or prove dual infeasibility when they have a cost).
+// 2. The aggregate pattern of F_0..F_m splits a psd block into connected components; orders of one become rows.
+// 3. Parts of the cone without any variable are constant: dropped when they hold, a proof of infeasibility when not.
+// 4. Two opposite rows, a'x >= g and -t a'x >= -t g, have no interior: they become one equality.
+
+import type { Kernels } from "@worstcase/linalg";
+import { type Block, blockZeros, type SdpProblem } from "../problem.js";
+import type { PsdBlock, RankOne, ReducedProblem, RowOrigin, Rows, Terms, Verdict } from "./reducedProblem.js";
+
+/** An entry of one component or row before it is grouped; matrix 0 is F_0. */
+interface Entry {
+  matrix: number;
+  row: number;
+  column: number;
+  value: number;
+}
+
+interface SparseRow {
+  origin: RowOrigin;
+  /** Sorted by variable, caller's numbering. */
+  terms: [variable: number, value: number][];
+  right: number;
+}
+
+export function reduce(problem: SdpProblem, kernels: Kernels): ReducedProblem | Verdict {
+  const notes: string[] = [];
+  const { kept, position, unbounded } = keepVariables(problem);
+  if (unbounded) return unbounded;
+  if (kept.length < problem.objective.length) {
+    notes.push(`${problem.objective.length - kept.length} variables occur nowhere and are 0`);
+  }
+  const rows: SparseRow[] = [];
+  const psd: PsdBlock[] = [];
+  for (let b = 0; b < problem.blocks.length; b++) {
+    const parts = split(problem.blocks[b]);
+    let components = 0;
+    for (const { index, entries, rankOne } of parts) {
+      if (index.length === 1) {
+        rows.push(rowOf(b, index[0], entries));
+        continue;
+      }
+      components++;
+      const constant = entries.filter((entry) => entry.matrix === 0);
+      const varying = entries.filter((entry) => entry.matrix > 0);
+      if (varying.length === 0 && rankOne.length === 0) {
+        const direction = negativeDirection(index.length, constant, kernels);
+        if (direction) return constantRay(problem, b, index, direction);
+        continue;
+      }
+      const shifted = varying.map((entry) => ({ ...entry, matrix: position[entry.matrix - 1] }));
+      const terms = group(shifted, true);
+      const moved = rankOne.map((term) => ({ ...term, variable: position[term.variable] }));
+      psd.push({
+        order: index.length,
+        terms,
+        rankOne: moved,
+        constant: group(constant, false),
+        block: b,
+        index,
+      });
+    }
+    if (problem.blocks[b].kind === "psd" && parts.length > 1) {
+      notes.push(`block ${b + 1} falls into ${components} psd blocks and ${parts.length - components} rows`);
+    }
+  }
+  for (const row of rows) {
+    if (row.terms.length > 0) continue;
+    if (row.right > 0) return constantRay(problem, row.origin.block, Int32Array.of(row.origin.index), Float64Array.of(1));
+  }
+  const { single, pairs } = pairOpposites(rows.filter((row) => row.terms.length > 0));
+  if (pairs.length > 0) notes.push(`${pairs.length} pairs of opposite rows are equalities`);
+  return {
+    objective: Float64Array.from(kept, (k) => problem.objective[k]),
+    psd,
+    rows: compress(single, position),
+    rowOrigins: single.map(({ origin }) => origin),
+    equalities: joinEqualities(problem, pairs, position),
+    callerEqualities: problem.equalities?.right.length ?? 0,
+    pairs: pairs.map(({ row, opposite, ratio }) => ({ row: row.origin, opposite: opposite.origin, ratio })),
+    kept,
+    notes,
+  };
+}
+
+function keepVariables({ objective, blocks, equalities }: SdpProblem) {
+  const used = new Uint8Array(objective.length);
+  for (const { entries, rankOne } of blocks) {
+    for (let e = 0; e < entries.matrix.length; e++) {
+      if (entries.matrix[e] > 0 && entries.value[e] !== 0) used[entries.matrix[e] - 1] = 1;
+    }
+    for (const { matrix, weight } of rankOne ?? []) if (matrix > 0 && weight !== 0) used[matrix - 1] = 1;
+  }
+  equalities?.variable.forEach((k, e) => {
+    if (equalities.value[e] !== 0) used[k] = 1;
+  });
+  const free = used.findIndex((flag, k) => flag === 0 && objective[k] !== 0);
+  let unbounded: Verdict | undefined;
+  if (free >= 0) {
+    const x = new Float64Array(objective.length);
+    x[free] = -1 / objective[free];
+    unbounded = { kind: "dual-infeasible", x };
+  }
+  const kept = Int32Array.from([...used.keys()].filter((k) => used[k] === 1));
+  const position = new Int32Array(objective.length).fill(-1);
+  kept.forEach((k, i) => {
+    position[k] = i;
+  });
+  return { kept, position, unbounded };
+}
+
+/** Connected components of the aggregate pattern, each with its entries renumbered; positions without entries are left out. */
+function split({ kind, size, entries, rankOne = [] }: Block) {
+  const parent = Int32Array.from({ length: size }, (_, i) => i);
+  const root = (i: number) => {
+    while (parent[i] !== i) {
+      parent[i] = parent[parent[i]];
+      i = parent[i];
+    }
+    return i;
+  };
+  const occurs = new Uint8Array(size);
+  for (let e = 0; e < entries.value.length; e++) {
+    if (entries.value[e] === 0) continue;
+    occurs[entries.row[e]] = occurs[entries.column[e]] = 1;
+    if (kind === "psd") parent[root(entries.row[e])] = root(entries.column[e]);
+  }
+  for (const { vector, weight } of rankOne) {
+    const support = weight === 0 ? [] : [...vector.keys()].filter((i) => vector[i] !== 0);
+    for (const i of support) {
+      occurs[i] = 1;
+      parent[root(i)] = root(support[0]);
+    }
+  }
+  const componentOf = new Map<number, number>();
+  const members: number[][] = [];
+  const local = new Int32Array(size);
+  for (let i = 0; i < size; i++) {
+    if (!occurs[i]) continue;
+    const r = root(i);
+    let c = componentOf.get(r);
+    if (c === undefined) {
+      c = members.push([]) - 1;
+      componentOf.set(r, c);
+    }
+    local[i] = members[c].push(i) - 1;
+  }
+  const parts = members.map((list) => ({
+    index: Int32Array.from(list),
+    entries: [] as Entry[],
+    rankOne: [] as RankOne[],
+  }));
+  for (let e = 0; e < entries.value.length; e++) {
+    const value = entries.value[e];
+    if (value === 0) continue;
+    const row = entries.row[e];
+    const part = parts[componentOf.get(root(row)) as number];
+    part.entries.push({ matrix: entries.matrix[e], row: local[row], column: local[entries.column[e]], value });
+  }
+  for (const { matrix, weight, vector } of rankOne) {
+    const first = weight === 0 ? -1 : vector.findIndex((v) => v !== 0);
+    if (first < 0) continue;
+    const part = parts[componentOf.get(root(first)) as number];
+    const { index } = part;
+    if (matrix > 0 && index.length > 1) {
+      const restricted = Float64Array.from(index, (i) => vector[i]);
+      part.rankOne.push({ variable: matrix - 1, weight, vector: restricted });
+      continue;
+    }
+    for (let i = 0; i < index.length; i++) {
+      if (vector[index[i]] === 0) continue;
+      for (let j = i; j < index.length; j++) {
+        const value = weight * vector[index[i]] * vector[index[j]];
+        if (value !== 0) part.entries.push({ matrix, row: i, column: j, value });
+      }
+    }
+  }
+  return parts;
+}
+
+/** Sums repeated entries and groups by matrix; with `byCount`, the matrices with most entries first. */
+function group(entries: Entry[], byCount: boolean): Terms {
+  entries.sort((p, q) => p.matrix - q.matrix || p.row - q.row || p.column - q.column);
+  const merged: Entry[] = [];
+  for (const entry of entries) {
+    const last = merged.at(-1);
+    if (last && last.matrix === entry.matrix && last.row === entry.row && last.column === entry.column) {
+      last.value += entry.value;
+    } else merged.push({ ...entry });
+  }
+  const counts = new Map<number, number>();
+  for (const { matrix } of merged) counts.set(matrix, (counts.get(matrix) ?? 0) + 1);
+  const order = [...counts.keys()];
+  if (byCount) order.sort((p, q) => (counts.get(q) as number) - (counts.get(p) as number) || p - q);
+  const start = new Int32Array(order.length + 1);
+  const cursor = new Map<number, number>();
+  order.forEach((matrix, g) => {
+    cursor.set(matrix, start[g]);
+    start[g + 1] = start[g] + (counts.get(matrix) as number);
+  });
+  const terms = {
+    variable: Int32Array.from(order),
+    start,
+    row: new Int32Array(merged.length),
+    column: new Int32Array(merged.length),
+    value: new Float64Array(merged.length),
+  };
+  for (const { matrix, row, column, value } of merged) {
+    const at = cursor.get(matrix) as number;
+    cursor.set(matrix, at + 1);
+    terms.row[at] = row;
+    terms.column[at] = column;
+    terms.value[at] = value;
+  }
+  return terms;
+}
+
+function rowOf(block: number, index: number, entries: Entry[]): SparseRow {
+  const sums = new Map<number, number>();
+  for (const { matrix, value } of entries) sums.set(matrix, (sums.get(matrix) ?? 0) + value);
+  const right = sums.get(0) ?? 0;
+  sums.delete(0);
+  const terms = [...sums].filter(([, value]) => value !== 0).sort(([p], [q]) => p - q);
+  return { origin: { block, index }, terms: terms.map(([matrix, value]) => [matrix - 1, value]), right };
+}
+
+/** Pairs rows that are exact negatives of each other up to a positive factor. */
+function pairOpposites(rows: SparseRow[]) {
+  const waiting = new Map<string, SparseRow[]>();
+  const paired = new Set<SparseRow>();
+  const pairs: { row: SparseRow; opposite: SparseRow; ratio: number }[] = [];
+  for (const row of rows) {
+    const scale = Math.abs(row.terms[0][1]);
+    const key = (sign: number) =>
+      [...row.terms, [-1, row.right] as const].map(([k, v]) => `${k}:${(sign * v) / scale + 0}`).join(" ");
+    const match = waiting.get(key(-1))?.pop();
+    if (match) {
+      pairs.push({ row: match, opposite: row, ratio: scale / Math.abs(match.terms[0][1]) });
+      paired.add(row).add(match);
+    } else {
+      const list = waiting.get(key(1));
+      if (list) list.push(row);
+      else waiting.set(key(1), [row]);
+    }
+  }
+  return { single: rows.filter((row) => !paired.has(row)), pairs };
+}
+
+function compress(rows: readonly SparseRow[], position: Int32Array): Rows {
+  const start = new Int32Array(rows.length + 1);
+  rows.forEach(({ terms }, i) => {
+    start[i + 1] = start[i] + terms.length;
+  });
+  const all = rows.flatMap(({ terms }) => terms);
+  return {
+    start,
+    variable: Int32Array.from(all, ([k]) => position[k]),
+    value: Float64Array.from(all, ([, value]) => value),
+    right: Float64Array.from(rows, ({ right }) => right),
+  };
+}
+
+function joinEqualities(problem: SdpProblem, pairs: readonly { row: SparseRow }[], position: Int32Array): Rows {
+  const given = problem.equalities;
+  const rows: SparseRow[] = Array.from(given?.right ?? [], (right, index) => ({
+    origin: { block: -1, index },
+    terms: [],
+    right,
+  }));
+  given?.row.forEach((row, e) => {
+    if (given.value[e] !== 0) rows[row].terms.push([given.variable[e], given.value[e]]);
+  });
+  return compress([...rows, ...pairs.map(({ row }) => row)], position);
+}
+
+/** A unit vector v with v'(-F_0)v < 0, or undefined when -F_0 is positive semidefinite up to rounding. */
+function negativeDirection(order: number, constant: readonly Entry[], kernels: Kernels): Float64Array | undefined {
+  const workspace = kernels.workspace(order * order + order + 16);
+  const matrix = workspace.float64(order * order);
+  const eigenvalues = workspace.float64(order);
+  for (const { row, column, value } of constant) {
+    matrix[row * order + column] -= value;
+    if (row !== column) matrix[column * order + row] -= value;
+  }
+  workspace.syevd(order, matrix, order, eigenvalues);
+  const largest = Math.max(Math.abs(eigenvalues[0]), Math.abs(eigenvalues[order - 1]));
+  if (eigenvalues[0] >= -1e-13 * order * largest) return undefined;
+  return matrix.slice(0, order);
+}
+
+/** Y = v v' on a constant part of the cone with <F_0, Y> > 0: no x can be feasible. */
+function constantRay(problem: SdpProblem, block: number, index: Int32Array, direction: Float64Array): Verdict {
+  const dual = blockZeros(problem.blocks);
+  const { kind, size } = problem.blocks[block];
+  index.forEach((i, p) => {
+    if (kind === "nonnegative") dual[block][i] = 1;
+    else index.forEach((j, q) => (dual[block][i * size + j] = direction[p] * direction[q]));
+  });
+  const multipliers = new Float64Array(problem.equalities?.right.length ?? 0);
+  return { kind: "primal-infeasible", dual, multipliers };
+}

@@ -1,0 +1,273 @@
+// The Schur complement of the HKM direction, H_jk = <F_j, Y F_k S^-1>, added block by block into the lower triangle.
+//
+// With T = Y F_k S^-1, H_jk = <F_j, sym T>. Matrices are visited in order of descending entry count, and row k covers only
+// the matrices after it, so the costly side is always formed for the fuller one. Per matrix the cheapest of three ways:
+//   product  T whole, from the r nonzero rows of F_k: Y[:, r] (F_k[r, :] S^-1), one dense product
+//   dots     only the entries of T that some later F_j has, each a dot product of length r
+//   entries  those entries straight from pairs of entries of F_k and F_j
+// (the idea is Fujisawa, Kojima and Nakata's, Mathematical Programming 79:235-253, 1997).
+
+import type { Workspace } from "@worstcase/linalg";
+import type { PsdBlock, Rows } from "./reducedProblem.js";
+
+type Formula = "product" | "dots" | "entries";
+
+export interface SchurPlan {
+  readonly formulas: readonly Formula[];
+  /** Nonzero rows of each F_k, only where the formula needs them. */
+  readonly support: readonly (Int32Array | undefined)[];
+  /** Numbers of scratch needed: two of `[order, widest]` and one of `[order, order]`, and those of the rank-one part. */
+  readonly widest: number;
+  readonly needsProduct: boolean;
+}
+
+/** Relative costs of one unit of each formula's work, from apps/bench (suite sdp) on one core with wasm kernels. */
+const COST = { axpy: 0.7, product: 0.1, call: 1500, gather: 1.6, dot: 0.9, dotStart: 6, pair: 1.8, pairStart: 6 };
+
+export function planSchur({ order, terms }: PsdBlock): SchurPlan {
+  const { variable, start, row, column } = terms;
+  const formulas: Formula[] = [];
+  const support: (Int32Array | undefined)[] = [];
+  let widest = 0;
+  let needsProduct = false;
+  const total = start[variable.length];
+  const mark = new Int32Array(order).fill(-1);
+  for (let g = 0; g < variable.length; g++) {
+    const later = total - start[g];
+    let nonzeros = 0;
+    const rows: number[] = [];
+    for (let e = start[g]; e < start[g + 1]; e++) {
+      nonzeros += row[e] === column[e] ? 1 : 2;
+      for (const i of [row[e], column[e]]) {
+        if (mark[i] === g) continue;
+        mark[i] = g;
+        rows.push(i);
+      }
+    }
+    const r = rows.length;
+    const form = COST.axpy * nonzeros * order;
+    const costs: Record<Formula, number> = {
+      product: form + COST.call + COST.product * 2 * order * order * r + COST.gather * later,
+      dots: form * 2 + (COST.dotStart + COST.dot * 2 * r) * later,
+      entries: (COST.pairStart + COST.pair * nonzeros) * later,
+    };
+    let best: Formula = "entries";
+    for (const name of ["dots", "product"] as const) if (costs[name] < costs[best]) best = name;
+    formulas.push(best);
+    support.push(best === "entries" ? undefined : Int32Array.from(rows).sort());
+    if (best !== "entries") widest = Math.max(widest, r);
+    if (best === "product") needsProduct = true;
+  }
+  return { formulas, support, widest, needsProduct };
+}
+
+export interface SchurScratch {
+  /** `[order * widest]` each. */
+  readonly left: Float64Array;
+  readonly right: Float64Array;
+  /** `[order * order]`. */
+  readonly product: Float64Array;
+}
+
+/** H (lower triangle, `[m, m]`) += the block's part. `y`, `inverse` are Y and S^-1 with both triangles. */
+export function addSchur(
+  block: PsdBlock,
+  plan: SchurPlan,
+  workspace: Workspace,
+  scratch: SchurScratch,
+  y: Float64Array,
+  inverse: Float64Array,
+  h: Float64Array,
+  m: number,
+): void {
+  const groups = block.terms.variable.length;
+  for (let g = 0; g < groups; g++) {
+    if (plan.formulas[g] === "product") byProduct(block, g, plan.support[g] as Int32Array, workspace, scratch, y, inverse, h, m);
+    else if (plan.formulas[g] === "dots") byDots(block, g, plan.support[g] as Int32Array, scratch, y, inverse, h, m);
+    else byEntries(block, g, y, inverse, h, m);
+  }
+  if (block.rankOne.length > 0) addRankOne(block, y, inverse, h, m);
+}
+
+function byProduct(
+  { order: n, terms }: PsdBlock,
+  g: number,
+  support: Int32Array,
+  workspace: Workspace,
+  { left, right, product: t }: SchurScratch,
+  y: Float64Array,
+  inverse: Float64Array,
+  h: Float64Array,
+  m: number,
+): void {
+  const { variable, start, row, column, value } = terms;
+  const r = support.length;
+  right.fill(0, 0, r * n);
+  for (let e = start[g]; e < start[g + 1]; e++) {
+    const [i, j] = [row[e], column[e]];
+    addRow(right, find(support, i) * n, value[e], inverse, j * n, n);
+    if (i !== j) addRow(right, find(support, j) * n, value[e], inverse, i * n, n);
+  }
+  let rows = y;
+  if (r < n) {
+    for (let p = 0; p < r; p++) left.set(y.subarray(support[p] * n, support[p] * n + n), p * n);
+    rows = left;
+  }
+  workspace.gemm(true, false, n, n, r, 1, rows, n, right, n, 0, t, n);
+  const k = variable[g];
+  for (let q = g; q < variable.length; q++) {
+    let sum = 0;
+    for (let e = start[q], end = start[q + 1]; e < end; e++) {
+      const i = row[e];
+      const j = column[e];
+      sum += i === j ? value[e] * t[i * n + i] : value[e] * (t[i * n + j] + t[j * n + i]);
+    }
+    const other = variable[q];
+    h[other > k ? other * m + k : k * m + other] += sum;
+  }
+}
+
+function byDots(
+  { order: n, terms }: PsdBlock,
+  g: number,
+  support: Int32Array,
+  { left, right }: SchurScratch,
+  y: Float64Array,
+  inverse: Float64Array,
+  h: Float64Array,
+  m: number,
+): void {
+  const { variable, start, row, column, value } = terms;
+  const r = support.length;
+  // left[i, p] = Y[i, support p], right[j, p] = (F_k S^-1)[support p, j]
+  right.fill(0, 0, n * r);
+  for (let p = 0; p < r; p++) {
+    const from = support[p] * n;
+    for (let i = 0; i < n; i++) left[i * r + p] = y[from + i];
+  }
+  for (let e = start[g]; e < start[g + 1]; e++) {
+    const [i, j, v] = [row[e], column[e], value[e]];
+    const p = find(support, i);
+    for (let a = 0, from = j * n; a < n; a++) right[a * r + p] += v * inverse[from + a];
+    if (i === j) continue;
+    const q = find(support, j);
+    for (let a = 0, from = i * n; a < n; a++) right[a * r + q] += v * inverse[from + a];
+  }
+  const k = variable[g];
+  for (let q = g; q < variable.length; q++) {
+    let sum = 0;
+    for (let e = start[q], end = start[q + 1]; e < end; e++) {
+      const a = row[e] * r;
+      const b = column[e] * r;
+      let dot = 0;
+      if (a === b) for (let p = 0; p < r; p++) dot += left[a + p] * right[a + p];
+      else for (let p = 0; p < r; p++) dot += left[a + p] * right[b + p] + left[b + p] * right[a + p];
+      sum += value[e] * dot;
+    }
+    const other = variable[q];
+    h[other > k ? other * m + k : k * m + other] += sum;
+  }
+}
+
+function byEntries(
+  { order: n, terms }: PsdBlock,
+  g: number,
+  y: Float64Array,
+  inverse: Float64Array,
+  h: Float64Array,
+  m: number,
+): void {
+  const { variable, start, row, column, value } = terms;
+  const k = variable[g];
+  for (let f = start[g]; f < start[g + 1]; f++) {
+    const c = row[f] * n;
+    const d = column[f] * n;
+    const weight = value[f];
+    const diagonal = c === d;
+    for (let q = g; q < variable.length; q++) {
+      let sum = 0;
+      for (let e = start[q], end = start[q + 1]; e < end; e++) {
+        const a = row[e];
+        const b = column[e];
+        let t = y[c + a] * inverse[d + b];
+        if (!diagonal) t += y[d + a] * inverse[c + b];
+        if (a !== b) {
+          t += y[c + b] * inverse[d + a];
+          if (!diagonal) t += y[d + b] * inverse[c + a];
+        }
+        sum += value[e] * t;
+      }
+      const other = variable[q];
+      h[other > k ? other * m + k : k * m + other] += weight * sum;
+    }
+  }
+}
+
+/** Rank-one terms against entries and against each other: <w v v', T> with T = p q', p = Y u, q = S^-1 u. */
+function addRankOne(block: PsdBlock, y: Float64Array, inverse: Float64Array, h: Float64Array, m: number): void {
+  const { order: n, terms, rankOne } = block;
+  const { variable, start, row, column, value } = terms;
+  const add = (j: number, k: number, amount: number) => {
+    h[j > k ? j * m + k : k * m + j] += amount;
+  };
+  const p = new Float64Array(n);
+  const q = new Float64Array(n);
+  for (let s = 0; s < rankOne.length; s++) {
+    const { variable: k, weight, vector } = rankOne[s];
+    for (let i = 0; i < n; i++) {
+      let [sumY, sumInverse] = [0, 0];
+      for (let j = 0; j < n; j++) {
+        sumY += y[i * n + j] * vector[j];
+        sumInverse += inverse[i * n + j] * vector[j];
+      }
+      p[i] = sumY;
+      q[i] = sumInverse;
+    }
+    for (let g = 0; g < variable.length; g++) {
+      let sum = 0;
+      for (let e = start[g]; e < start[g + 1]; e++) {
+        const [i, j] = [row[e], column[e]];
+        sum += i === j ? value[e] * p[i] * q[i] : value[e] * (p[i] * q[j] + p[j] * q[i]);
+      }
+      add(variable[g], k, weight * sum * (variable[g] === k ? 2 : 1));
+    }
+    for (let t = 0; t <= s; t++) {
+      const other = rankOne[t];
+      let [dotY, dotInverse] = [0, 0];
+      for (let i = 0; i < n; i++) {
+        dotY += other.vector[i] * p[i];
+        dotInverse += other.vector[i] * q[i];
+      }
+      const twice = t < s && other.variable === k ? 2 : 1;
+      add(other.variable, k, weight * other.weight * dotY * dotInverse * twice);
+    }
+  }
+}
+
+/** H += R' diag(y / s) R. Variables ascend within a row. */
+export function addRowsSchur(rows: Rows, y: Float64Array, s: Float64Array, h: Float64Array, m: number): void {
+  const { start, variable, value, right } = rows;
+  for (let i = 0; i < right.length; i++) {
+    const weight = y[i] / s[i];
+    for (let e = start[i]; e < start[i + 1]; e++) {
+      const scaled = weight * value[e];
+      const line = variable[e] * m;
+      for (let f = start[i]; f <= e; f++) h[line + variable[f]] += scaled * value[f];
+    }
+  }
+}
+
+function addRow(to: Float64Array, at: number, weight: number, from: Float64Array, begin: number, n: number): void {
+  for (let i = 0; i < n; i++) to[at + i] += weight * from[begin + i];
+}
+
+/** Position of `wanted` in the ascending list. */
+function find(list: Int32Array, wanted: number): number {
+  let [low, high] = [0, list.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle] < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
