@@ -2,26 +2,49 @@
 
 import { SettingError, UnsupportedError } from "@worstcase/core";
 import { jsKernels } from "./js/jsKernels.js";
-import type { KernelRequest, Kernels } from "./kernels.js";
+import type { KernelRequest, Kernels, WorkPlan } from "./kernels.js";
+import { findNative } from "./native/findNative.js";
+import { paysForNative, paysForWasm } from "./thresholds.js";
 import { wasmKernels } from "./wasm/wasmKernels.js";
 
 /**
- * The kernels to use. `auto` honours the environment variable WORSTCASE_BACKEND (js or wasm) and otherwise takes
- * WebAssembly when the engine has SIMD, else js. Throws SettingError on an unknown request and UnsupportedError when
- * `wasm` is asked for, here or in WORSTCASE_BACKEND, and the engine lacks it.
+ * The kernels to use. `auto` honours the environment variable WORSTCASE_BACKEND (js, wasm or native) and otherwise takes
+ * WebAssembly when the engine has SIMD, else js; told the planned work it takes native kernels for large matrices where
+ * a tuned BLAS passes its probe, and js for work too small to start WebAssembly. Throws SettingError on an unknown
+ * request or a bad plan, and UnsupportedError when a request, here or in WORSTCASE_BACKEND, cannot be honoured.
  */
-export function chooseKernels(request: KernelRequest = "auto"): Kernels {
+export function chooseKernels(request: KernelRequest = "auto", plan?: WorkPlan): Kernels {
+  if (plan) checkPlan(plan);
   if (request !== "auto") return honour(request, "request");
   const wanted = globalThis.process?.env?.WORSTCASE_BACKEND;
   if (wanted && wanted !== "auto") return honour(wanted, "WORSTCASE_BACKEND");
-  return wasmKernels() ?? jsKernels;
+  if (plan && paysForNative(plan)) {
+    const { kernels, tuned } = findNative();
+    if (kernels && tuned) return kernels;
+  }
+  return (plan && !paysForWasm(plan) ? undefined : wasmKernels()) ?? jsKernels;
+}
+
+function checkPlan({ largestOrder, flops }: WorkPlan): void {
+  for (const [name, value] of Object.entries({ largestOrder, flops })) {
+    if (Number.isFinite(value) && value >= 0) continue;
+    throw new SettingError({ argument: `plan.${name}`, expected: "a finite number >= 0", received: value });
+  }
 }
 
 function honour(request: string, argument: string): Kernels {
   if (request === "js") return jsKernels;
-  if (request !== "wasm") throw new SettingError({ argument, expected: "auto, js or wasm", received: request });
-  const kernels = wasmKernels();
+  if (request === "wasm") {
+    const kernels = wasmKernels();
+    if (kernels) return kernels;
+    const hint = "ask for auto or js";
+    throw new UnsupportedError({ argument, expected: "an engine with WebAssembly SIMD", received: request, hint });
+  }
+  if (request !== "native") {
+    throw new SettingError({ argument, expected: "auto, js, wasm or native", received: request });
+  }
+  const { kernels, detail } = findNative();
   if (kernels) return kernels;
-  const hint = "ask for auto or js";
-  throw new UnsupportedError({ argument, expected: "an engine with WebAssembly SIMD", received: request, hint });
+  const hint = `${detail}; install OpenBLAS and koffi, or name a library in WORSTCASE_BLAS`;
+  throw new UnsupportedError({ argument, expected: "a BLAS and LAPACK that answer right", received: request, hint });
 }

@@ -1,10 +1,18 @@
 // The contract of the float64 kernels: dense, row-major, explicit leading dimensions, results written in place.
 // Element (i, j) of a matrix x with leading dimension ldx is x[i * ldx + j]. op(X) is X or its transpose.
 
-/** Which implementation to use. `auto` takes the fastest present, or what WORSTCASE_BACKEND (js, wasm) asks for. */
-export type KernelRequest = "auto" | "js" | "wasm";
+/** Which implementation to use; see `chooseKernels`. */
+export type KernelRequest = "auto" | "js" | "wasm" | "native";
 
-export type KernelName = "js" | "wasm-simd" | "wasm-fma";
+/** What `auto` needs to know to choose between implementations. */
+export interface WorkPlan {
+  /** Order of the largest matrix that is factored or multiplied. */
+  readonly largestOrder: number;
+  /** Floating-point operations of the whole work, roughly: 2 m n k for a product, n^3 / 3 for a Cholesky factor. */
+  readonly flops: number;
+}
+
+export type KernelName = "js" | "wasm-simd" | "wasm-fma" | "native";
 
 /** One implementation of the dense float64 routines. Get one from `chooseKernels`. */
 export interface Kernels {

@@ -2,6 +2,7 @@
 // symmetric product from what remains, strip by strip of the lower triangle.
 
 import { type PackingScratch, product, strided } from "./gemm.js";
+import { clearUpper } from "./triangles.js";
 
 const BLOCK = 48;
 
@@ -18,7 +19,7 @@ export function factorCholesky(x: Float64Array, scratch: PackingScratch, n: numb
       product(x, scratch, n - j, width, end - k, -1, rows, columns, 1, a + j * lda + j, lda);
     }
   }
-  for (let i = 0; i < n; i++) x.fill(0, a + i * lda + i + 1, a + i * lda + n);
+  clearUpper(x, n, a, lda);
   return 0;
 }
 

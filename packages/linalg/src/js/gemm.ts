@@ -2,6 +2,8 @@
 // Transposes are strides: element (i, p) of op(A) lies at a + i * rowA + p * columnA. Blocks of op(A) and op(B) are
 // packed into panels of four rows and four columns, which a 4 x 4 register tile then runs through.
 
+import { mirrorLower } from "./triangles.js";
+
 const TILE = 4;
 /** Depth of a packed block: two panels of 256 x 4 numbers stay in the first-level cache. */
 const DEPTH = 256;
@@ -232,5 +234,5 @@ export function symmetricProduct(
     const right: Strided = { at: a.at, row: a.column, column: a.row };
     product(x, scratch, rows, i0 + rows, k, alpha, left, right, beta, c + i0 * ldc, ldc);
   }
-  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) x[c + j * ldc + i] = x[c + i * ldc + j];
+  mirrorLower(x, n, c, ldc);
 }

@@ -3,6 +3,7 @@
 //   M' M for lower M = [M11' M11 + M21' M21, .; M22' M21, M22' M22]
 
 import { type PackingScratch, product, strided } from "./gemm.js";
+import { clearUpper, mirrorLower } from "./triangles.js";
 import { solveTriangular } from "./triangularSolve.js";
 
 const BASE = 16;
@@ -11,14 +12,14 @@ const half = (n: number) => Math.max(BASE, (n >> 1) & ~(BASE - 1));
 /** L <- L^-1 for lower-triangular L [n, n], zeros above. */
 export function invertLower(x: Float64Array, scratch: PackingScratch, n: number, l: number, ldl: number): void {
   invert(x, scratch, n, l, ldl);
-  for (let i = 0; i < n; i++) x.fill(0, l + i * ldl + i + 1, l + i * ldl + n);
+  clearUpper(x, n, l, ldl);
 }
 
 /** (L L')^-1 in place of L [n, n], both triangles. */
 export function symmetricInverse(x: Float64Array, scratch: PackingScratch, n: number, l: number, ldl: number): void {
   invert(x, scratch, n, l, ldl);
   gram(x, scratch, n, l, ldl);
-  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) x[l + j * ldl + i] = x[l + i * ldl + j];
+  mirrorLower(x, n, l, ldl);
 }
 
 function invert(x: Float64Array, scratch: PackingScratch, n: number, l: number, ldl: number): void {

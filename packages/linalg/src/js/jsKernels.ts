@@ -19,7 +19,8 @@ export const jsKernels: Kernels = {
   },
 };
 
-function allocate(count: number): Float64Array {
+/** Zero-filled memory; throws ResourceError when the engine cannot give that much. */
+export function allocate(count: number): Float64Array {
   try {
     return new Float64Array(count);
   } catch (cause) {

@@ -2,6 +2,8 @@
 // Follows the EISPACK pair tred2 and tql2 (Martin, Reinsch, Wilkinson 1968; Bowdler and others 1968), stored transposed:
 // row k of the array is column k of V, so every inner loop runs along memory.
 
+import { mirrorLower } from "./triangles.js";
+
 /** Sweeps allowed per eigenvalue; two or three are usual. */
 const SWEEPS = 60;
 const EPSILON = 2 ** -52;
@@ -12,7 +14,7 @@ const SMALLEST = 1e-120;
 export function decomposeSymmetric(x: Float64Array, n: number, a: number, lda: number, w: number): number {
   const d = x.subarray(w, w + n);
   const e = new Float64Array(n);
-  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) x[a + j * lda + i] = x[a + i * lda + j];
+  mirrorLower(x, n, a, lda);
   reduceToTridiagonal(x, n, a, lda, d, e);
   accumulateReflections(x, n, a, lda, d);
   e.copyWithin(0, 1);
