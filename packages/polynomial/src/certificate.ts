@@ -4,11 +4,13 @@
 //   LOWER BOUND = min(1, beta / max_{||u||=1} |h(u)|) * sum_i p_i   for 0 <= p_i <= hinge weight of sample i,
 // valid when every attack stays in its ball: ||D_i||^2 + trace covariance_i <= r^2. Nothing else is assumed, so any iterate
 // of any trainer gives a rigorous bound. Attacks that leave the ball by rounding are pulled back here.
+// For another convex loss sum_i p_i becomes sum_i conjugate_i(p_i), maximised over the admissible scalings of p (math.md 7).
 
 import { checkFinite, type NumericBatch, ShapeError } from "@worstcase/core";
 import { chooseKernels, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "./activation.js";
 import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
+import { type LossShape, lossShape, type MarginLoss } from "./marginLoss.js";
 import { createSphereSolver, type SphereExtremes } from "./sphere.js";
 import { unitRoundoff } from "./worstCase/rotatedForm.js";
 
@@ -20,6 +22,8 @@ export interface Attack {
   readonly basis?: Float64Array;
   /** Covariance_i = basis' diag(variances_i) basis, nonnegative, `[samples, rank]`; needs a basis. */
   readonly variances?: Float64Array | null;
+  /** Full covariances instead, `[samples, features, features]`, positive semidefinite; excludes a basis. */
+  readonly covariances?: Float64Array | null;
 }
 
 export interface CertificateInput {
@@ -36,6 +40,12 @@ export interface CertificateInput {
   readonly hingeWeights: Float64Array;
   readonly beta: number;
   readonly activation: Activation;
+  /** Default `hinge`. */
+  readonly loss?: MarginLoss;
+  /**
+   * Samples that must keep a worst margin of 1 (math.md 4.4): their p_i has no upper end. Nonzero marks one, `[samples]`.
+   */
+  readonly required?: Uint8Array;
 }
 
 export interface Certificate {
@@ -77,8 +87,19 @@ export function lowerBound(input: CertificateInput, options: { kernels?: Kernels
     }
     checkFinite(values, name);
   }
-  const { basis, coordinates, variances } = input.attack;
+  const { basis, coordinates, variances, covariances } = input.attack;
   const rank = basis ? basis.length / d : d;
+  if (covariances) {
+    if (basis || covariances.length !== samples * d * d) {
+      const expected = `${samples} x ${d} x ${d} values and no basis`;
+      throw new ShapeError({ argument: "attack.covariances", expected, received: covariances.length });
+    }
+    checkFinite(covariances, "attack.covariances", d * d);
+  }
+  if (input.required && input.required.length !== samples) {
+    const received = input.required.length;
+    throw new ShapeError({ argument: "required", expected: `${samples} flags, one per sample`, received });
+  }
   for (const [name, values] of Object.entries({ coordinates, variances })) {
     if (!values) continue;
     if (!Number.isInteger(rank) || values.length !== samples * rank || (name === "variances" && !basis)) {
@@ -107,13 +128,16 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
   let memory = allocate(kernels, d, 0);
 
   return {
-    certify({ points, labels, radius, attack, weights, hingeWeights, beta, activation }) {
+    certify({ points, labels, radius, attack, weights, hingeWeights, beta, activation, loss = "hinge", required }) {
       const samples = points.shape[0];
+      const shape = lossShape(loss);
+      const cap = (i: number) => largestWeight(shape, hingeWeights, required, i);
       const rank = attack.basis ? attack.basis.length / d : 0;
       if (rank > memory.rank) memory = allocate(kernels, d, Math.max(rank, 2 * memory.rank));
       const { workspace, moment, rows, moves } = memory;
       if (attack.basis) loadBasis(memory, attack.basis, rank, d);
       const variances = attack.basis ? (attack.variances ?? null) : null;
+      const covariances = attack.basis ? null : (attack.covariances ?? null);
       const spread = new Float64Array(rank);
       const data = points.data;
       moment.fill(0);
@@ -127,14 +151,14 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
           // Gather up to `block` rows of this class that carry weight.
           let count = 0;
           for (; next < samples && count < block; next++) {
-            if (labels[next] === sign && Math.min(weights[next], hingeWeights[next]) > 0) memory.active[count++] = next;
+            if (labels[next] === sign && Math.min(weights[next], cap(next)) > 0) memory.active[count++] = next;
           }
           if (count === 0) continue;
           displace(memory, attack, count, d, rank);
           for (let t = 0; t < count; t++) {
             const i = memory.active[t];
-            const p = Math.min(weights[i], hingeWeights[i]);
-            const scale = pullBack(memory, t * d, data, i * d, d, radius, variances, i * rank, rank);
+            const p = Math.min(weights[i], cap(i));
+            const scale = pullBack(memory, t * d, data, i, d, radius, variances ?? covariances, rank, covariances !== null);
             const root = Math.sqrt(p);
             for (let l = 0; l < d; l++) {
               const z = data[i * d + l] + scale * moves[t * d + l];
@@ -148,6 +172,15 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
                 spread[k] += sign * p * variance;
                 squareSum += 2 * p * variance;
               }
+            }
+            if (covariances) {
+              const factor = sign * p * scale * scale;
+              let trace = 0;
+              for (let l = 0, at = i * d * d; l < d; l++) {
+                trace += covariances[at + l * (d + 1)];
+                for (let m = 0, q = at + l * d; m < d; m++, q++) moment[l * d + m] += factor * covariances[q];
+              }
+              squareSum += 2 * p * scale * scale * trace;
             }
             constant += sign * p;
             weightSum += p;
@@ -166,12 +199,59 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
       const largest = extremes.maximum.bound + error;
       const largestNegative = -extremes.minimum.bound + error;
       const dual = Math.max(largest, largestNegative);
-      const factor = dual <= beta ? 1 : beta / dual;
-      const bound = factor * weightSum * (1 - 4 * (samples + 8) * unitRoundoff);
+      const value = bestScaling(shape, weights, hingeWeights, required, weightSum, beta / dual);
+      const bound = value * (1 - 4 * (samples + 8) * unitRoundoff);
       const lower = Number.isFinite(bound) ? Math.max(0, bound) : 0;
       return { lowerBound: lower, largest, largestNegative, weightSum, extremes, moment, linear, constant };
     },
   };
+}
+
+/** Upper end of p_i. */
+function largestWeight(shape: LossShape, kappa: Float64Array, required: Uint8Array | undefined, i: number): number {
+  if (required?.[i]) return Number.POSITIVE_INFINITY;
+  return kappa[i] > 0 ? shape.largestSlope * kappa[i] : 0;
+}
+
+/**
+ * Largest sum_i conjugate_i(t p_i) over 0 <= t <= most that keep t p_i in the loss's range; linear for the hinge, concave
+ * for the others (bisection on the derivative: any t gives a valid bound).
+ */
+function bestScaling(
+  shape: LossShape,
+  weights: Float64Array,
+  kappa: Float64Array,
+  required: Uint8Array | undefined,
+  weightSum: number,
+  most: number,
+): number {
+  let top = most;
+  for (let i = 0; i < weights.length; i++) {
+    const cap = largestWeight(shape, kappa, required, i);
+    if (weights[i] > 0 && cap > 0) top = Math.min(top, Math.max(1, cap / weights[i]));
+  }
+  if (!(top > 0)) return 0;
+  // Nothing in the sum binds: an empty dual, or hard margins that no network can meet.
+  if (top === Number.POSITIVE_INFINITY) return weightSum > 0 && !shape.curved ? Number.MAX_VALUE : 0;
+  if (!shape.curved) return top * weightSum;
+  const sum = (t: number, slope: boolean) => {
+    let total = 0;
+    for (let i = 0; i < weights.length; i++) {
+      if (!(weights[i] > 0)) continue;
+      const p = Math.min(weights[i], largestWeight(shape, kappa, required, i));
+      if (required?.[i]) total += slope ? p : t * p;
+      else if (kappa[i] > 0) total += slope ? p * shape.conjugateSlope(t * p, kappa[i]) : shape.conjugate(t * p, kappa[i]);
+    }
+    return total;
+  };
+  if (sum(top, true) >= 0) return sum(top, false);
+  let [low, high] = [0, top];
+  for (let step = 0; step < 60; step++) {
+    const middle = 0.5 * (low + high);
+    if (sum(middle, true) >= 0) low = middle;
+    else high = middle;
+  }
+  return sum(low, false);
 }
 
 interface Memory {
@@ -226,12 +306,12 @@ function pullBack(
   memory: Memory,
   at: number,
   data: Float32Array | Float64Array,
-  point: number,
+  sample: number,
   d: number,
   radius: number,
-  variances: Float64Array | null,
-  variance: number,
+  spread: Float64Array | null,
   rank: number,
+  full: boolean,
 ): number {
   if (radius === 0) return 0;
   const { moves, squares } = memory;
@@ -239,9 +319,13 @@ function pullBack(
   let size = 0;
   for (let l = 0; l < d; l++) {
     square += moves[at + l] * moves[at + l];
-    size += data[point + l] * data[point + l];
+    size += data[sample * d + l] * data[sample * d + l];
   }
-  if (variances) for (let k = 0; k < rank; k++) square += Math.max(0, variances[variance + k]) * squares[k];
+  if (spread && full) {
+    for (let l = 0; l < d; l++) square += Math.max(0, spread[sample * d * d + l * (d + 1)]);
+  } else if (spread) {
+    for (let k = 0; k < rank; k++) square += Math.max(0, spread[sample * rank + k]) * squares[k];
+  }
   const allowed = radius * (1 - 4 * (d + 8) * unitRoundoff) - 2 * unitRoundoff * Math.sqrt(size);
   const length = Math.sqrt(square);
   return length <= allowed ? 1 : Math.max(0, allowed) / length;

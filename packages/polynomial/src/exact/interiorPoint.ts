@@ -1,0 +1,261 @@
+// Structured primal-dual interior point for the robust program of math.md 4.2 (solvers.md 3): Mehrotra predictor and
+// corrector, HKM direction on the sample blocks, Nesterov-Todd on the two weight matrices, exactly centred start.
+//   minimise sum_i kappa_i loss(1 - w_i) + beta (Z[e,e] + Z'[e,e])
+// Primal slacks are functions of the variables, so every iterate is a feasible network and its value an upper bound; the
+// dual iterate, read as weights and moments of attacks, gives a rigorous lower bound (certificate.ts). The best of both
+// are kept and decide when to stop. n samples, d features, p = d + 1, N = p (p + 1) / 2; one iteration costs about
+// 4 n N^2 + N^3 / 3 + 40 n p^3 operations. All memory is taken before the first step.
+
+import { ResourceError, throwIfAborted } from "@worstcase/core";
+import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import type { Activation } from "../activation.js";
+import { type Certifier, createCertifier } from "../certificate.js";
+import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
+import { createLayout } from "./layout.js";
+import { createPointSamples, pointSamplesSize } from "./pointSamples.js";
+import type { SampleProblem, SampleTerm } from "./sampleTerm.js";
+import { createWeightPair, type WeightPair, weightPairSizes } from "./weightPair.js";
+
+export interface InteriorProblem {
+  readonly samples: SampleProblem;
+  readonly beta: number;
+  readonly activation: Activation;
+  readonly kernels: Kernels;
+}
+
+export interface InteriorSettings {
+  /** Relative gap between the value and the certified bound. */
+  readonly tolerance: number;
+  readonly maxIterations: number;
+  readonly timeLimitSeconds: number;
+  /** Lower bound of the objective above which hard margins count as out of reach. */
+  readonly infeasibleAbove: number;
+}
+
+export interface IterationReport {
+  readonly iteration: number;
+  /** Objective of the present network, and the best certified lower bound. */
+  readonly upper: number;
+  readonly lower: number;
+  /** Complementarity, relative to the objective. */
+  readonly gap: number;
+  readonly primalStep: number;
+  readonly dualStep: number;
+  readonly seconds: number;
+}
+
+export type InteriorStatus = "optimal" | "stalled" | "iteration-limit" | "time-limit" | "infeasible";
+
+export interface InteriorOutcome {
+  readonly status: InteriorStatus;
+  readonly iterations: number;
+  /** Z and Z', `[p, p]`. */
+  readonly positive: Float64Array;
+  readonly negative: Float64Array;
+  /** Value at the last iterate (feasible but for artificial slack of required samples), and the best bound. */
+  readonly upper: number;
+  readonly lower: number;
+  /** Attack of the best bound. */
+  readonly weights: Float64Array;
+  readonly displacements: Float64Array;
+  readonly covariances: Float64Array | null;
+}
+
+export interface InteriorHooks {
+  readonly signal: AbortSignal | undefined;
+  readonly onIteration: (report: IterationReport) => void;
+}
+
+/** Numbers of workspace memory that a solve takes. */
+export function interiorSize(count: number, features: number, radius: number): number {
+  const layout = createLayout(features, { a: 1, b: 1, c: 1 });
+  const { entries } = layout;
+  const samples = radius > 0 ? ballSamplesSize(count, layout) : pointSamplesSize(count, layout);
+  return samples + workspaceSize(...weightPairSizes(layout), entries * entries, entries * entries, entries);
+}
+
+/** Solves from the centred start. Throws ResourceError when the memory cannot be had and AbortedError on abort. */
+export function solveInterior(
+  problem: InteriorProblem,
+  settings: InteriorSettings,
+  { signal, onIteration }: InteriorHooks,
+): InteriorOutcome {
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  const { samples, beta, activation, kernels } = problem;
+  const { count, features: d, loss } = samples;
+  const layout = createLayout(d, activation);
+  const { entries } = layout;
+  const workspace = takeMemory(kernels, count, d, samples.radius);
+  const term: SampleTerm =
+    samples.radius > 0
+      ? createBallSamples(samples, layout, workspace)
+      : createPointSamples(samples, layout, workspace);
+  const pair = createWeightPair(layout, beta, workspace);
+  const hessian = workspace.float64(entries * entries);
+  const product = workspace.float64(entries * entries);
+  const rightSide = workspace.float64(entries);
+  const bound = createBound(problem, createCertifier(d, kernels));
+  const degree = term.degree + pair.degree;
+  let meanWeight = 0;
+  for (let i = 0; i < count; i++) meanWeight += samples.weights[i] / count;
+  const startMu = 0.9 * meanWeight;
+  term.start(startMu);
+  pair.start(startMu);
+
+  let status: InteriorStatus = "iteration-limit";
+  let shortSteps = 0;
+  let iteration = 0;
+  let upper = Number.POSITIVE_INFINITY;
+  let steps = { primal: 0, dual: 0 };
+  for (; iteration < settings.maxIterations; iteration++) {
+    throwIfAborted(signal, "the interior-point method");
+    if (!pair.setPoint() || !term.setPoint(pair.difference)) {
+      status = "stalled";
+      break;
+    }
+    const gap = complementarity(term, pair);
+    const mu = gap / degree;
+    const shortfall = term.shortfall();
+    upper = term.loss() + beta * pair.mass();
+    if (gap < 1e-2 * upper || shortfall > 0) bound.update(term);
+    const relative = gap / upper;
+    const report = { iteration, upper, lower: bound.value, gap: relative, ...named(steps), seconds: seconds() };
+    onIteration(report);
+    if (shortfall > 0 && bound.value > settings.infeasibleAbove) {
+      status = "infeasible";
+      break;
+    }
+    if (shortfall <= 1e-12 && upper - bound.value <= settings.tolerance * upper) {
+      status = "optimal";
+      break;
+    }
+    if (relative < 1e-14) {
+      status = "stalled";
+      break;
+    }
+    if (seconds() > settings.timeLimitSeconds) {
+      status = "time-limit";
+      break;
+    }
+    hessian.fill(0);
+    term.addHessian(product, hessian);
+    if (!pair.factor(hessian, product)) {
+      status = "stalled";
+      break;
+    }
+    // Predictor: straight to complementarity zero.
+    direction(0, false, true);
+    const affine = longestSteps(1);
+    const after = complementarityAfter(affine.primal, affine.dual);
+    const power = Math.min(affine.primal, affine.dual) > 0.5 ? 3 : 2;
+    const sigma = Math.min(0.9, Math.max(1e-3, Math.max(after / gap, 0) ** power));
+    direction(sigma * mu, true, false);
+    const longest = longestSteps(1 / 0.9);
+    const fraction = 0.9 + 0.08 * Math.min(1, longest.primal, longest.dual);
+    steps = { primal: Math.min(1, fraction * longest.primal), dual: Math.min(1, fraction * longest.dual) };
+    if (loss.curved) steps.primal = steps.dual = Math.min(steps.primal, steps.dual);
+    term.advance(steps.primal, steps.dual);
+    pair.advance(steps.primal, steps.dual);
+    shortSteps = Math.min(steps.primal, steps.dual) < 1e-3 ? shortSteps + 1 : 0;
+    if (shortSteps >= 3) {
+      status = "stalled";
+      iteration++;
+      break;
+    }
+  }
+  pair.setPoint();
+  return {
+    status,
+    iterations: iteration,
+    positive: Float64Array.from(pair.positive.slack),
+    negative: Float64Array.from(pair.negative.slack),
+    upper,
+    lower: bound.value,
+    ...bound.attack(),
+  };
+
+  function direction(target: number, corrected: boolean, keepCorrection: boolean): void {
+    rightSide.fill(0);
+    term.beginDirection(target, corrected, rightSide);
+    pair.solve(hessian, rightSide, target, corrected);
+    term.finishDirection(pair.vector, pair.change, keepCorrection);
+    pair.positive.finish(keepCorrection);
+    pair.negative.finish(keepCorrection);
+  }
+
+  function longestSteps(cap: number): { primal: number; dual: number } {
+    const { positive, negative } = pair;
+    let primal = Math.min(positive.primalStep(cap), negative.primalStep(cap));
+    let dual = Math.min(positive.dualStep(cap), negative.dualStep(cap));
+    primal = Math.min(primal, term.primalStep(primal));
+    dual = Math.min(dual, term.dualStep(dual));
+    return { primal, dual };
+  }
+
+  function complementarityAfter(primal: number, dual: number): number {
+    return (
+      term.complementarityAfter(primal, dual) +
+      pair.positive.complementarityAfter(primal, dual) +
+      pair.negative.complementarityAfter(primal, dual)
+    );
+  }
+}
+
+function named({ primal, dual }: { primal: number; dual: number }) {
+  return { primalStep: primal, dualStep: dual };
+}
+
+function complementarity(term: SampleTerm, pair: WeightPair): number {
+  return term.complementarity() + pair.positive.complementarity() + pair.negative.complementarity();
+}
+
+function takeMemory(kernels: Kernels, count: number, features: number, radius: number) {
+  const size = interiorSize(count, features, radius);
+  try {
+    return kernels.workspace(size);
+  } catch (error) {
+    const hint = "use method factored, or fewer samples or features";
+    const received = `${count} samples of ${features} features: ${Math.ceil((8 * size) / 2 ** 20)} MiB`;
+    const details = { argument: "options.method", expected: "a problem that fits into memory", received, hint };
+    throw new ResourceError(details, { cause: error });
+  }
+}
+
+/** The best lower bound of all iterates and the attack that proves it. */
+function createBound({ samples, beta, activation }: InteriorProblem, certifier: Certifier) {
+  const { count, features, points, labels, weights: kappa, required, radius, loss } = samples;
+  const batch = { data: points, shape: [count, features] as const };
+  let value = Number.NEGATIVE_INFINITY;
+  const weights = new Float64Array(count);
+  const displacements = new Float64Array(count * features);
+  const covariances = radius > 0 ? new Float64Array(count * features * features) : null;
+  return {
+    get value() {
+      return value;
+    },
+    update(term: SampleTerm): void {
+      const moments = term.dualMoments();
+      const attack = { coordinates: moments.displacements, covariances: moments.covariances };
+      const { lowerBound } = certifier.certify({
+        points: batch,
+        labels,
+        radius,
+        attack,
+        weights: moments.weights,
+        hingeWeights: kappa,
+        beta,
+        activation,
+        loss: loss.name,
+        required,
+      });
+      if (!(lowerBound > value)) return;
+      value = lowerBound;
+      weights.set(moments.weights);
+      displacements.set(moments.displacements);
+      if (covariances && moments.covariances) covariances.set(moments.covariances);
+    },
+    attack: () => ({ weights, displacements, covariances }),
+  };
+}
+
