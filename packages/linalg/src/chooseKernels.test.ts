@@ -12,6 +12,7 @@ test("honours an explicit request whatever the environment says", () => {
   expect(chooseKernels("js").name).toBe("js");
   vi.stubEnv("WORSTCASE_BACKEND", "js");
   expect(chooseKernels("wasm").name).toMatch(/^wasm-/);
+  expect(chooseKernels("wasm-simd").name).toBe("wasm-simd");
 });
 
 test("auto follows WORSTCASE_BACKEND and otherwise takes WebAssembly", () => {
@@ -25,9 +26,9 @@ test("auto follows WORSTCASE_BACKEND and otherwise takes WebAssembly", () => {
 
 test("refuses unknown names, here and in the environment", () => {
   expect(() => chooseKernels("cuda" as never)).toThrow(SettingError);
-  expect(() => chooseKernels("cuda" as never)).toThrow("request: expected auto, js, wasm or native, got cuda");
+  expect(() => chooseKernels("cuda" as never)).toThrow("request: expected auto, js, wasm, wasm-simd, wasm-fma or native, got cuda");
   vi.stubEnv("WORSTCASE_BACKEND", "cuda");
-  expect(() => chooseKernels()).toThrow("WORSTCASE_BACKEND: expected auto, js, wasm or native, got cuda");
+  expect(() => chooseKernels()).toThrow("WORSTCASE_BACKEND: expected auto, js, wasm, wasm-simd, wasm-fma or native, got cuda");
 });
 
 test("auto with a plan: js for tiny work, native only for large work with a tuned library, wasm otherwise", () => {

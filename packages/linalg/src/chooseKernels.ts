@@ -5,10 +5,10 @@ import { jsKernels } from "./js/jsKernels.js";
 import type { KernelRequest, Kernels, WorkPlan } from "./kernels.js";
 import { findNative } from "./native/findNative.js";
 import { paysForNative, paysForWasm } from "./thresholds.js";
-import { wasmKernels } from "./wasm/wasmKernels.js";
+import { wasmBuild, wasmKernels } from "./wasm/wasmKernels.js";
 
 /**
- * The kernels to use. `auto` honours the environment variable WORSTCASE_BACKEND (js, wasm or native) and otherwise takes
+ * The kernels to use. `auto` honours the environment variable WORSTCASE_BACKEND (any other request) and otherwise takes
  * WebAssembly when the engine has SIMD, else js; told the planned work it takes native kernels for large matrices where
  * a tuned BLAS passes its probe, and js for work too small to start WebAssembly. Throws SettingError on an unknown
  * request or a bad plan, and UnsupportedError when a request, here or in WORSTCASE_BACKEND, cannot be honoured.
@@ -33,18 +33,30 @@ function checkPlan({ largestOrder, flops }: WorkPlan): void {
 }
 
 function honour(request: string, argument: string): Kernels {
-  if (request === "js") return jsKernels;
-  if (request === "wasm") {
-    const kernels = wasmKernels();
-    if (kernels) return kernels;
-    const hint = "ask for auto or js";
-    throw new UnsupportedError({ argument, expected: "an engine with WebAssembly SIMD", received: request, hint });
+  switch (request) {
+    case "js":
+      return jsKernels;
+    case "wasm":
+      return orRefuse(wasmKernels(), request, argument, "WebAssembly SIMD");
+    case "wasm-simd":
+      return orRefuse(wasmBuild(request), request, argument, "WebAssembly SIMD");
+    case "wasm-fma":
+      return orRefuse(wasmBuild(request), request, argument, "relaxed WebAssembly SIMD (Node >= 22)");
+    case "native":
+      return nativeOrRefuse(request, argument);
   }
-  if (request !== "native") {
-    throw new SettingError({ argument, expected: "auto, js, wasm or native", received: request });
-  }
+  const expected = "auto, js, wasm, wasm-simd, wasm-fma or native";
+  throw new SettingError({ argument, expected, received: request });
+}
+
+function orRefuse(kernels: Kernels | undefined, received: string, argument: string, feature: string): Kernels {
+  if (kernels) return kernels;
+  throw new UnsupportedError({ argument, expected: `an engine with ${feature}`, received, hint: "ask for auto or js" });
+}
+
+function nativeOrRefuse(received: string, argument: string): Kernels {
   const { kernels, detail } = findNative();
   if (kernels) return kernels;
   const hint = `${detail}; install OpenBLAS and koffi, or name a library in WORSTCASE_BLAS`;
-  throw new UnsupportedError({ argument, expected: "a BLAS and LAPACK that answer right", received: request, hint });
+  throw new UnsupportedError({ argument, expected: "a BLAS and LAPACK that answer right", received, hint });
 }

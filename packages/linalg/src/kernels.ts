@@ -1,8 +1,8 @@
 // The contract of the float64 kernels: dense, row-major, explicit leading dimensions, results written in place.
 // Element (i, j) of a matrix x with leading dimension ldx is x[i * ldx + j]. op(X) is X or its transpose.
 
-/** Which implementation to use; see `chooseKernels`. */
-export type KernelRequest = "auto" | "js" | "wasm" | "native";
+/** Which implementation to use; see `chooseKernels`. `wasm` is `wasm-fma` where the engine has it, else `wasm-simd`. */
+export type KernelRequest = "auto" | "wasm" | KernelName;
 
 /** What `auto` needs to know to choose between implementations. */
 export interface WorkPlan {
