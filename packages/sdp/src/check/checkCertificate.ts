@@ -41,7 +41,7 @@ function checkDualRay(problem: SdpProblem, ray: Ray & { kind: "primal-infeasible
   checkVector(ray.multipliers, right.length, "ray.multipliers");
   if (![ray.multipliers, ...ray.dual].every(allFinite)) return worthless(ray, Number.NaN);
   const products = new Float64Array(objective.length + 1);
-  blocks.forEach((block, b) => addInnerProducts(block, ray.dual[b], products));
+  for (const [b, block] of blocks.entries()) addInnerProducts(block, ray.dual[b], products);
   const improvement = products[0] + dot(right, ray.multipliers);
   if (!(improvement > 0)) return worthless(ray, improvement);
   const sizes = variableSizes(problem);
