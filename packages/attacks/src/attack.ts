@@ -20,6 +20,8 @@ export interface AttackNeeds {
   readonly norms: readonly Norm[];
   /** Whether it calls `lossGradient`; the model (or its surrogate) must then be a DifferentiableClassifier. */
   readonly gradients: boolean;
+  /** Fewest classes the loss is defined for. Default 2. */
+  readonly minimumClasses?: number | undefined;
 }
 
 export interface AttackOptions extends WorkOptions {

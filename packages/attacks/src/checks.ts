@@ -9,6 +9,7 @@ import {
   DataError,
   type DifferentiableClassifier,
   type LabelledBatch,
+  type Norm,
   type NumericBatch,
   SettingError,
   ShapeError,
@@ -57,9 +58,25 @@ export function checkAttack(
   budget: AttackOptions["budget"],
 ): void {
   checkBudget(budget, model.bounds);
-  if (!attack.needs.norms.includes(budget.norm)) {
-    const expected = `one of ${attack.needs.norms.join(", ")} for the attack ${attack.name}`;
-    throw new UnsupportedError({ argument: "budget.norm", expected, received: budget.norm });
+  checkNeeds(model, attack, budget.norm, "budget.norm");
+}
+
+/** Throws UnsupportedError unless the attack knows the norm and the model has the gradients and classes it needs. */
+export function checkNeeds(
+  model: Classifier,
+  attack: Pick<Attack, "name" | "needs">,
+  norm: Norm,
+  argument = "options.norm",
+): void {
+  const { norms, minimumClasses = 2 } = attack.needs;
+  if (!norms.includes(norm)) {
+    const expected = `one of ${norms.join(", ")} for the attack ${attack.name}`;
+    throw new UnsupportedError({ argument, expected, received: norm });
+  }
+  if (model.classCount < minimumClasses) {
+    const expected = `at least ${minimumClasses} classes for the loss of the attack ${attack.name}`;
+    const hint = "use the loss margin, which is defined for two classes";
+    throw new UnsupportedError({ argument: "model.classCount", expected, received: model.classCount, hint });
   }
   if (attack.needs.gradients && !isDifferentiable(model)) {
     const hint = "give a surrogate with gradients, or use a transfer attack";

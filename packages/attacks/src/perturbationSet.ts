@@ -3,11 +3,12 @@
 //   l2:   the projection of x + z is x + clip(s z), where clip keeps the bounds and s <= 1 is the largest scale with
 //         ||clip(s z)|| <= epsilon (KKT conditions of ball and box). With s unlimited the same formula is the point that
 //         maximises a linear function with gradient z. s comes from an active set: once clipped, always clipped.
-//   l1:   scaling towards x, only used to repair points (it is not the Euclidean projection).
+//   l1:   soft thresholding inside the bounds (l1Ball.ts).
 // Points are stored in the number type of the inputs and rounded inwards, so that the measured distance keeps to the budget.
 // origin: [samples, size]
 
 import { type Bounds, type Budget, type NumericBatch, type Rng, sampleCount, sampleSize } from "@worstcase/core";
+import { projectionThreshold, steepestDisplacement } from "./l1Ball.js";
 
 export type Values = Float32Array | Float64Array;
 
@@ -22,6 +23,9 @@ export class PerturbationSet {
   private readonly lower: Values;
   private readonly upper: Values;
   private readonly delta: Float64Array;
+  /** l1: distance of every coordinate to its bound in the direction of `delta`, and a displacement. */
+  private readonly room: Float64Array;
+  private readonly spent: Float64Array;
   private readonly norm: Budget["norm"];
 
   constructor(inputs: NumericBatch, budget: Budget, bounds: Bounds) {
@@ -30,6 +34,8 @@ export class PerturbationSet {
     this.epsilon = budget.epsilon;
     this.norm = budget.norm;
     this.delta = new Float64Array(this.size);
+    this.room = new Float64Array(budget.norm === "l1" ? this.size : 0);
+    this.spent = new Float64Array(this.room.length);
     const count = budget.norm === "linf" ? sampleCount(inputs) * this.size : 1;
     this.lower = emptyLike(inputs.data, count);
     this.upper = emptyLike(inputs.data, count);
@@ -67,10 +73,15 @@ export class PerturbationSet {
       return;
     }
     this.loadDirection(direction, from, rng);
+    if (this.norm === "l1") {
+      this.measureRoom(sample);
+      steepestDisplacement(this.delta, this.room, this.epsilon, this.spent);
+      this.delta.set(this.spent);
+    }
     this.place(target, to, sample, Number.POSITIVE_INFINITY);
   }
 
-  /** Moves row `row` by a step of this length along `direction` (sign for linf, unit vector for l2) and projects it. */
+  /** Moves row `row` by a step of this length along `direction` (sign for linf, else unit vector in l2) and projects it. */
   step(
     points: Values,
     row: number,
@@ -96,7 +107,7 @@ export class PerturbationSet {
     this.project(points, row, sample);
   }
 
-  /** Moves row `row` to the nearest point of the set (l1: along the line towards the origin). */
+  /** Moves row `row` to the nearest point of the set, in Euclidean distance. */
   project(points: Values, row: number, sample: number): void {
     const { size, delta } = this;
     const base = sample * size;
@@ -125,11 +136,35 @@ export class PerturbationSet {
       this.project(target, to, sample);
       return;
     }
-    for (let k = 0; k < size; k++) delta[k] = rng.normal();
+    // directions by the cone measure of the ball: normal coordinates for l2, signed exponential ones for l1
+    const cross = this.norm === "l1";
+    for (let k = 0; k < size; k++) delta[k] = cross ? signedExponential(rng) : rng.normal();
     const radius = this.epsilon * rng.uniform() ** (1 / size);
-    const scale = radius / lengthOf(delta);
+    const scale = radius / (cross ? sumOfMagnitudes(delta) : lengthOf(delta));
     for (let k = 0; k < size; k++) delta[k] *= scale;
     this.place(target, to, sample, 1);
+  }
+
+  /** A random point near the edge: a uniform (linf) or normal vector (l2) of length epsilon; a normal one projected (l1). */
+  edge(target: Values, to: number, sample: number, rng: Rng): void {
+    const { size, delta, epsilon } = this;
+    const base = sample * size;
+    for (let k = 0; k < size; k++) delta[k] = this.norm === "linf" ? 2 * rng.uniform() - 1 : rng.normal();
+    if (this.norm === "l1") return this.place(target, to, sample, 1);
+    let length = 0;
+    if (this.norm === "l2") length = lengthOf(delta);
+    else for (let k = 0; k < size; k++) length = Math.max(length, Math.abs(delta[k]));
+    const scale = epsilon / (length || 1);
+    for (let k = 0; k < size; k++) target[to * size + k] = this.origin[base + k] + scale * delta[k];
+    this.project(target, to, sample);
+  }
+
+  private measureRoom(sample: number): void {
+    const { size, delta, origin, room } = this;
+    for (let k = 0; k < size; k++) {
+      const x = origin[sample * size + k];
+      room[k] = Math.max(0, delta[k] > 0 ? this.upper[0] - x : x - this.lower[0]);
+    }
   }
 
   /** Puts the direction into `delta`; a zero direction becomes a random one. Returns its length. */
@@ -145,6 +180,7 @@ export class PerturbationSet {
 
   /** Writes x + clip(s * delta) with the largest s <= limit that keeps to the budget, as measured after rounding. */
   private place(target: Values, to: number, sample: number, limit: number): void {
+    if (this.norm === "l1") return this.placeThresholded(target, to, sample);
     let scale = this.largestScale(sample * this.size, limit);
     for (let attempt = 0; attempt < 20; attempt++) {
       const distance = this.write(target, to, sample, scale);
@@ -154,8 +190,20 @@ export class PerturbationSet {
     target.set(this.origin.subarray(sample * this.size, (sample + 1) * this.size), to * this.size);
   }
 
+  /** Writes the projection of x + delta onto the l1 ball and the bounds, with a larger threshold where rounding asks for it. */
+  private placeThresholded(target: Values, to: number, sample: number): void {
+    const { size, delta, epsilon } = this;
+    this.measureRoom(sample);
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const allowed = attempt === 0 ? epsilon : epsilon * (1 - 1e-7 * 2 ** attempt);
+      const t = projectionThreshold(delta, this.room, allowed);
+      for (let k = 0; k < size; k++) delta[k] = Math.sign(delta[k]) * Math.max(0, Math.abs(delta[k]) - t);
+      if (this.write(target, to, sample, 1) <= epsilon * (1 + budgetTolerance / 2)) return;
+    }
+    target.set(this.origin.subarray(sample * size, (sample + 1) * size), to * size);
+  }
+
   private largestScale(base: number, limit: number): number {
-    if (this.norm === "l1") return Math.min(limit, this.epsilon / sumOfMagnitudes(this.delta));
     const { size, delta, origin, epsilon } = this;
     const low = this.lower[0];
     const high = this.upper[0];
@@ -218,6 +266,11 @@ function lengthOf(vector: Float64Array): number {
   let total = 0;
   for (let k = 0; k < vector.length; k++) total += vector[k] * vector[k];
   return Math.sqrt(total);
+}
+
+function signedExponential(rng: Rng): number {
+  const sign = rng.uniform() < 0.5 ? -1 : 1;
+  return -sign * Math.log(1 - rng.uniform());
 }
 
 function sumOfMagnitudes(vector: Float64Array): number {

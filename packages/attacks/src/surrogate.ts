@@ -39,6 +39,32 @@ export function withSurrogateGradients(
   };
 }
 
+/**
+ * The model behind a preprocessing step whose gradient is taken to be the identity (backward pass differentiable approximation,
+ * Athalye et al. 2018, arXiv 1802.00420): logits are those of `model` at `preprocess(x)`, gradients those of `model` at that
+ * point, passed straight through. For quantised or otherwise stepwise inputs. `id` names the joined model.
+ */
+export function withStraightThrough(
+  model: DifferentiableClassifier,
+  id: string,
+  preprocess: (inputs: NumericBatch) => NumericBatch,
+): DifferentiableClassifier {
+  const apply = (inputs: NumericBatch) => {
+    const prepared = preprocess(inputs);
+    if (prepared.data.length === inputs.data.length) return { data: prepared.data, shape: inputs.shape };
+    const expected = `shape [${inputs.shape.join(", ")}], that of the inputs`;
+    throw new ShapeError({ argument: "result of preprocess", expected, received: prepared.shape });
+  };
+  return {
+    id,
+    inputShape: model.inputShape,
+    classCount: model.classCount,
+    bounds: model.bounds,
+    logits: (inputs) => model.logits(apply(inputs)),
+    lossGradient: (inputs, loss) => model.lossGradient(apply(inputs), loss),
+  };
+}
+
 /** The same model with other input bounds; `withBounds(model, "unbounded")` attacks without clipping. */
 export function withBounds(model: DifferentiableClassifier, bounds: Bounds): DifferentiableClassifier {
   return {

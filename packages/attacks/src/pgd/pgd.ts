@@ -9,7 +9,7 @@ import { type Attack, type AttackLoss, type AttackOptions, sampleRng } from "../
 import { checkAttackRun, checkInteger, checkLogits, checkLossName } from "../checks.js";
 import { checkGradient } from "../gradient.js";
 import { emptyLike, PerturbationSet, type Values } from "../perturbationSet.js";
-import { BestPoints } from "./bestPoints.js";
+import { BestPoints } from "../bestPoints.js";
 
 export interface PgdSettings {
   /** Loss to raise. Default `margin`. */

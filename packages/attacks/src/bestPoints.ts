@@ -2,7 +2,7 @@
 // points: [samples, size], rows in the order of the attacked batch
 
 import { type LabelledBatch, type NumericBatch, predictedClasses } from "@worstcase/core";
-import type { Values } from "../perturbationSet.js";
+import type { Values } from "./perturbationSet.js";
 
 /**
  * A sample is settled once it is fooled by more than this fraction of its largest logit, so that rounding differences between two
@@ -30,19 +30,35 @@ export class BestPoints {
 
   /** Offers row j of `points` for sample `samples[j]`, with its loss and logits there. */
   offer(samples: Int32Array, count: number, points: Values, loss: Float64Array, logits: NumericBatch): void {
-    const { size } = this;
-    const classes = logits.data.length / count;
     const predicted = predictedClasses(logits);
-    for (let j = 0; j < count; j++) {
-      const i = samples[j];
-      const fooled = predicted[j] === this.labels[i] ? 0 : 1;
-      if (fooled === this.fooled[i] ? loss[j] <= this.loss[i] : !fooled) continue;
-      this.loss[i] = loss[j];
-      this.fooled[i] = fooled;
-      this.points.set(points.subarray(j * size, (j + 1) * size), i * size);
-      if (fooled && isSafelyFooled(logits.data, j * classes, classes, this.labels[i], predicted[j]))
-        this.settled[i] = 1;
+    for (let j = 0; j < count; j++) this.consider(samples[j], points, j, loss[j], logits, j, predicted[j]);
+  }
+
+  /** Offers row `i` of `points` (`[samples, size]`) for every sample i of `samples`; `loss` and `logits` have a row for each. */
+  offerAt(samples: Int32Array, points: Values, loss: Float64Array, logits: NumericBatch): void {
+    const predicted = predictedClasses(logits);
+    for (let j = 0; j < samples.length; j++) {
+      this.consider(samples[j], points, samples[j], loss[j], logits, j, predicted[j]);
     }
+  }
+
+  private consider(
+    i: number,
+    points: Values,
+    row: number,
+    loss: number,
+    logits: NumericBatch,
+    j: number,
+    predicted: number,
+  ): void {
+    const { size } = this;
+    const fooled = predicted === this.labels[i] ? 0 : 1;
+    if (fooled === this.fooled[i] ? loss <= this.loss[i] : !fooled) return;
+    const classes = logits.shape[1];
+    this.loss[i] = loss;
+    this.fooled[i] = fooled;
+    this.points.set(points.subarray(row * size, (row + 1) * size), i * size);
+    if (fooled && isSafelyFooled(logits.data, j * classes, classes, this.labels[i], predicted)) this.settled[i] = 1;
   }
 }
 
