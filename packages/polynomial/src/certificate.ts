@@ -158,7 +158,17 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
           for (let t = 0; t < count; t++) {
             const i = memory.active[t];
             const p = Math.min(weights[i], cap(i));
-            const scale = pullBack(memory, t * d, data, i, d, radius, variances ?? covariances, rank, covariances !== null);
+            const scale = pullBack(
+              memory,
+              t * d,
+              data,
+              i,
+              d,
+              radius,
+              variances ?? covariances,
+              rank,
+              covariances !== null,
+            );
             const root = Math.sqrt(p);
             for (let l = 0; l < d; l++) {
               const z = data[i * d + l] + scale * moves[t * d + l];
@@ -240,7 +250,8 @@ function bestScaling(
       if (!(weights[i] > 0)) continue;
       const p = Math.min(weights[i], largestWeight(shape, kappa, required, i));
       if (required?.[i]) total += slope ? p : t * p;
-      else if (kappa[i] > 0) total += slope ? p * shape.conjugateSlope(t * p, kappa[i]) : shape.conjugate(t * p, kappa[i]);
+      else if (kappa[i] > 0)
+        total += slope ? p * shape.conjugateSlope(t * p, kappa[i]) : shape.conjugate(t * p, kappa[i]);
     }
     return total;
   };

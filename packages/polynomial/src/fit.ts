@@ -1,55 +1,102 @@
 // One call that trains a robust two-layer polynomial network on two classes and certifies it (math.md 4, 7; arXiv 2405.14033).
+// Two trainers stand behind it: the interior point of `exact/` for small problems and small gaps, the factored network of
+// `factored/` for large ones. The result says which one was used.
 
-import { type NumericBatch, type Radius, SettingError, type Warning, type WorkOptions } from "@worstcase/core";
+import {
+  type NumericBatch,
+  type Radius,
+  SettingError,
+  ShapeError,
+  type Warning,
+  type WorkOptions,
+} from "@worstcase/core";
 import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg";
 import { type Activation, checkActivation, paperActivation } from "./activation.js";
 import { lowerBound } from "./certificate.js";
+import { chooseMethod, type Method } from "./exact/chooseMethod.js";
+import type { IterationReport } from "./exact/interiorPoint.js";
+import { type ExactStatus, trainExact } from "./exact/trainExact.js";
 import { type FactoredStatus, type RoundReport, trainFactored } from "./factored/trainFactored.js";
 import { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
-import { type ClassWeights, type HingeLoss, hingeWeights } from "./hingeWeights.js";
-import { checkInteger, checkKeys, checkNumber, checkSignLabels, type SignLabels } from "./inputs.js";
-import { type Neurons, type Quadratic, quadraticFromNeurons } from "./quadratic.js";
+import { type ClassWeights, hingeWeights, marginLossOf, type TrainingLoss } from "./hingeWeights.js";
+import { checkInteger, checkKeys, checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
+import {
+  type LiftedMatrices,
+  liftedMatrices,
+  type Neurons,
+  type Quadratic,
+  quadraticFromNeurons,
+} from "./quadratic.js";
 import { type ObjectiveParts, robustObjective } from "./robustObjective.js";
 import { prepareWorstCase, radiusValue, type WorstCase, type WorstCaseOracle } from "./worstCase/worstCase.js";
 
+/** One round of the factored trainer. */
 export interface RoundEvent extends RoundReport {
   readonly type: "round";
   /** Class of a one-versus-all fit, else null. */
   readonly class: number | null;
 }
 
-export interface FitOptions extends WorkOptions<RoundEvent> {
+/** One iteration of the exact trainer; `lower` is -Infinity until the first certificate. */
+export interface IterationEvent extends IterationReport {
+  readonly type: "iteration";
+  readonly class: number | null;
+}
+
+export type FitEvent = RoundEvent | IterationEvent;
+
+export interface FitOptions extends WorkOptions<FitEvent> {
   /** l2 radius of the adversary in feature space; 0 trains the non-robust network. */
   readonly radius: number | Radius;
   /** Weight of sum |alpha_j|, > 0. Default 1e-3. */
   readonly beta?: number;
   /** Default `paperActivation`. */
   readonly activation?: Activation;
-  /** Default `mean-hinge`. */
-  readonly loss?: HingeLoss;
+  /** Default `mean-hinge`. Squared hinge and logistic loss need the exact trainer. */
+  readonly loss?: TrainingLoss;
   readonly classWeights?: ClassWeights;
   /** `[samples]` */
   readonly sampleWeights?: ArrayLike<number>;
-  /** Relative gap (objective - lower bound) / objective to reach. Default 1e-2. */
+  /**
+   * Samples whose worst margin must be at least 1 instead of paying a loss (math.md 4.4): all of them, or nonzero flags
+   * `[samples]`. The fit may then be `infeasible`. Needs the exact trainer.
+   */
+  readonly hardMargins?: "all" | ArrayLike<number | boolean>;
+  /**
+   * `exact`: interior point, gaps of 1e-6 and below, up to about 60 features. `factored`: any size, gaps of 1e-2 to 1e-3.
+   * `auto` (default): exact where the size allows it, unless the tolerance is 3e-3 or more or an option of the factored
+   * trainer is given; then factored, with the exact trainer taking over when it stalls.
+   */
+  readonly method?: "auto" | Method;
+  /** Relative gap (objective - lower bound) / objective to reach. Default 1e-6 exact, 1e-2 factored. */
   readonly tolerance?: number;
-  /** Default 60. */
+  /** Exact trainer: most interior-point iterations of one solve. Default 100. */
+  readonly maxIterations?: number;
+  /** Factored trainer: default 60. */
   readonly maxRounds?: number;
-  /** Evaluations of the objective in all. Default 6000. */
+  /** Factored trainer: evaluations of the objective in all. Default 6000. */
   readonly maxEvaluations?: number;
-  /** L-BFGS steps a round. Default 100. */
+  /** Factored trainer: L-BFGS steps a round. Default 100. */
   readonly stepsPerRound?: number;
-  /** Default min(2 features + 2, 64). */
+  /** Factored trainer: default min(2 features + 2, 64). */
   readonly maxNeurons?: number;
   /** Default none, so that results do not depend on the machine's speed. */
   readonly timeLimitSeconds?: number;
-  /** Log-determinant smoothing of the worst case: only when the gap stalls (`auto`, default), never or always. */
+  /** Factored trainer: log-determinant smoothing of the worst case: only when the gap stalls (`auto`, default), never or always. */
   readonly smoothing?: "auto" | "never" | "always";
   /** Linear algebra. Default `auto`. */
   readonly kernels?: KernelRequest | Kernels;
 }
 
+/** `infeasible`: no network meets the hard margins; `lowerBound` then proves that none with a mass below 1e8 does. */
+export type FitStatus = FactoredStatus | ExactStatus;
+
 export interface FitResult {
-  readonly status: FactoredStatus;
+  readonly status: FitStatus;
+  /** The trainer that produced this network. */
+  readonly method: Method;
+  /** What the factored trainer had reached when the exact one took over, else null. */
+  readonly handedOver: { readonly status: FactoredStatus; readonly gap: number } | null;
   readonly objective: ObjectiveParts;
   /** No network of any width has a smaller objective. */
   readonly lowerBound: number;
@@ -60,32 +107,41 @@ export interface FitResult {
   readonly quadratic: Quadratic;
   readonly radius: number;
   readonly beta: number;
-  /** Rounds of the trainer. */
+  /** Iterations of the interior point, or rounds of the factored trainer. */
   readonly iterations: number;
+  /** Evaluations of the factored objective; 0 without the factored trainer. */
   readonly evaluations: number;
+  /** Samples that needed a matrix inequality in the exact trainer (after merging equal ones), else null. */
+  readonly workingSet: number | null;
   readonly seconds: number;
   /** Name of the linear algebra used. */
   readonly kernels: string;
+  /** Always null: nothing is drawn at random, equal inputs give equal results. */
+  readonly seed: null;
   readonly warnings: readonly Warning[];
+  /** The pair (Z, Z') of the convex program that this network stands for (math.md 3). */
+  matrices(): LiftedMatrices;
   /** Exact worst case of this network; prepared at the first call. Same contract as the function `worstCase`. */
   worstCase(points: NumericBatch, labels: SignLabels, radius: number | Radius): WorstCase;
 }
 
+const factoredOptions = ["maxRounds", "maxEvaluations", "stepsPerRound", "maxNeurons", "smoothing"] as const;
 const knownOptions = [
-  ...["radius", "beta", "activation", "loss", "classWeights", "sampleWeights", "tolerance", "maxRounds"],
-  ...["maxEvaluations", "stepsPerRound", "maxNeurons", "timeLimitSeconds", "smoothing", "kernels", "signal", "onEvent"],
+  ...["radius", "beta", "activation", "loss", "classWeights", "sampleWeights", "hardMargins", "method", "tolerance"],
+  ...["maxIterations", "timeLimitSeconds", "kernels", "signal", "onEvent"],
+  ...factoredOptions,
 ];
 
 /**
  * Trains on points `[samples, features]` with labels +1 / -1. Always returns the best network found with its certificate;
- * `status` says why training ended. Throws ShapeError, DataError or SettingError on misuse, AbortedError when the signal
- * fires. Deterministic for given kernels.
+ * `status` says why training ended. Throws ShapeError, DataError or SettingError on misuse, ResourceError when the exact
+ * trainer is asked for and does not fit into memory, AbortedError when the signal fires. Deterministic for given kernels.
  */
 export function fitPolynomial(points: NumericBatch, labels: SignLabels, options: FitOptions): FitResult {
   const kernels = resolveKernels(options?.kernels);
   checkFitOptions(options);
-  const data = prepareTrainingData(points, { kernels, maxNeurons: options.maxNeurons });
-  return fitPrepared(data, labels, options, null);
+  checkPoints(points, "points");
+  return fitAny({ points, kernels, prepared: null }, labels, options, null);
 }
 
 /** As `fitPolynomial`, on data already in kernel memory. `classIndex` only labels events. */
@@ -95,57 +151,142 @@ export function fitPrepared(
   options: FitOptions,
   classIndex: number | null,
 ): FitResult {
-  const started = performance.now();
   checkFitOptions(options);
-  checkSignLabels(labels, data.samples);
+  return fitAny({ points: data.points, kernels: data.kernels, prepared: data }, labels, options, classIndex);
+}
+
+interface Source {
+  readonly points: NumericBatch;
+  readonly kernels: Kernels;
+  readonly prepared: TrainingData | null;
+}
+
+/** What either trainer hands back. */
+type Trained = Pick<
+  FitResult,
+  "status" | "neurons" | "quadratic" | "objective" | "lowerBound" | "iterations" | "evaluations" | "workingSet"
+>;
+
+function fitAny(
+  { points, kernels, prepared }: Source,
+  labels: SignLabels,
+  options: FitOptions,
+  classIndex: number | null,
+): FitResult {
+  const started = performance.now();
+  const elapsed = () => (performance.now() - started) / 1000;
+  const [samples, features] = points.shape;
+  checkSignLabels(labels, samples);
   const radius = radiusValue(options.radius, "options.radius");
   const beta = options.beta ?? 1e-3;
   const activation = options.activation ?? paperActivation;
   const weights = hingeWeights(labels, options);
-  const problem = {
-    data,
-    labels: Float64Array.from(labels),
-    hingeWeights: weights,
+  const loss = marginLossOf(options.loss ?? "mean-hinge");
+  const required = requiredFlags(options.hardMargins, samples);
+  const timeLimit = options.timeLimitSeconds ?? Number.POSITIVE_INFINITY;
+  const { method: request = "auto", tolerance: wanted } = options;
+  const choice = chooseMethod({
+    method: request,
+    samples,
+    features,
     radius,
-    beta,
-    activation,
+    loss,
+    hardMargins: required !== null,
+    tolerance: wanted,
+    factoredOptions: factoredOptions.some((name) => options[name] !== undefined),
+  });
+  const common = { labels: Float64Array.from(labels), radius, beta, activation };
+
+  const exact = (tolerance: number): Trained => {
+    const outcome = trainExact(
+      { ...common, points, weights, loss, required, kernels },
+      { tolerance, maxIterations: options.maxIterations ?? 100, timeLimitSeconds: timeLimit - elapsed() },
+      {
+        signal: options.signal,
+        onIteration: (report) => options.onEvent?.({ type: "iteration", class: classIndex, ...report }),
+      },
+    );
+    return { ...outcome, evaluations: 0 };
   };
-  const settings = {
-    tolerance: options.tolerance ?? 1e-2,
-    maxRounds: options.maxRounds ?? 60,
-    maxEvaluations: options.maxEvaluations ?? 6000,
-    evaluationsPerRound: options.stepsPerRound ?? 100,
-    timeLimitSeconds: options.timeLimitSeconds ?? Number.POSITIVE_INFINITY,
-    smoothing: options.smoothing ?? ("auto" as const),
+
+  const factored = (tolerance: number): Trained & { status: FactoredStatus } => {
+    const data = prepared ?? prepareTrainingData(points, { kernels, maxNeurons: options.maxNeurons });
+    const settings = {
+      tolerance,
+      maxRounds: options.maxRounds ?? 60,
+      maxEvaluations: options.maxEvaluations ?? 6000,
+      evaluationsPerRound: options.stepsPerRound ?? 100,
+      timeLimitSeconds: timeLimit,
+      smoothing: options.smoothing ?? ("auto" as const),
+    };
+    const onRound = (report: RoundReport) => options.onEvent?.({ type: "round", class: classIndex, ...report });
+    const outcome = trainFactored({ ...common, data, hingeWeights: weights }, settings, {
+      signal: options.signal,
+      onRound,
+    });
+    // Both ends of the gap once more, by code the trainer does not use for its steps.
+    const neurons: Neurons = { directions: outcome.directions, weights: outcome.weights, activation };
+    const quadratic = quadraticFromNeurons(neurons, features);
+    const objective = robustObjective(quadratic, points, labels, radius, weights, beta, kernels);
+    const { attack, weights: dualWeights } = outcome.dual;
+    const certificate = lowerBound(
+      { points, labels, radius, attack, weights: dualWeights, hingeWeights: weights, beta, activation },
+      { kernels },
+    );
+    const { status, rounds: iterations, evaluations } = outcome;
+    return {
+      status,
+      neurons,
+      quadratic,
+      objective,
+      lowerBound: certificate.lowerBound,
+      iterations,
+      evaluations,
+      workingSet: null,
+    };
   };
-  const onRound = (report: RoundReport) => options.onEvent?.({ type: "round", class: classIndex, ...report });
-  const outcome = trainFactored(problem, settings, { signal: options.signal, onRound });
-  // Both ends of the gap once more, by code the trainer does not use for its steps.
-  const neurons: Neurons = { directions: outcome.directions, weights: outcome.weights, activation };
-  const quadratic = quadraticFromNeurons(neurons, data.dimension);
-  const { points, kernels } = data;
-  const objective = robustObjective(quadratic, points, labels, radius, weights, beta, kernels);
-  const { attack, weights: dualWeights } = outcome.dual;
-  const certificate = lowerBound(
-    { points, labels, radius, attack, weights: dualWeights, hingeWeights: weights, beta, activation },
-    { kernels },
-  );
+
+  const tolerance = wanted ?? (choice.method === "exact" ? 1e-6 : 1e-2);
+  let handedOver: FitResult["handedOver"] = null;
+  let method = choice.method;
+  let trained: Trained;
+  if (method === "exact") trained = exact(tolerance);
+  else {
+    const first = factored(tolerance);
+    trained = first;
+    const gap = relativeGap(first);
+    if (choice.mayHandOver && gap > tolerance && first.status === "stalled") {
+      const second = exact(tolerance);
+      handedOver = { status: first.status, gap };
+      // Keep the better end of either.
+      const bound = Math.max(first.lowerBound, second.lowerBound);
+      const better = second.objective.total <= first.objective.total ? second : first;
+      method = better === second ? "exact" : "factored";
+      trained = {
+        ...better,
+        status: second.status,
+        lowerBound: bound,
+        iterations: first.iterations + second.iterations,
+        evaluations: first.evaluations,
+        workingSet: second.workingSet,
+      };
+    }
+  }
+  const gap = relativeGap(trained);
+  const { neurons, quadratic } = trained;
   let oracle: WorstCaseOracle | null = null;
-  const gap = (objective.total - certificate.lowerBound) / objective.total;
   return {
-    status: outcome.status,
-    objective,
-    lowerBound: certificate.lowerBound,
+    ...trained,
     gap,
-    neurons,
-    quadratic,
+    method,
+    handedOver,
     radius,
     beta,
-    iterations: outcome.rounds,
-    evaluations: outcome.evaluations,
-    seconds: (performance.now() - started) / 1000,
+    seconds: elapsed(),
     kernels: kernels.name,
-    warnings: warningsFor(outcome.status, gap, settings.tolerance),
+    seed: null,
+    warnings: warningsFor(trained.status, gap, tolerance),
+    matrices: () => liftedMatrices(neurons, features),
     worstCase(given, signs, r) {
       oracle ??= prepareWorstCase(quadratic, { kernels });
       return oracle.solve(given, signs, r);
@@ -153,9 +294,26 @@ export function fitPrepared(
   };
 }
 
+function relativeGap({ objective, lowerBound: bound }: Pick<Trained, "objective" | "lowerBound">): number {
+  if (!Number.isFinite(objective.total)) return Number.POSITIVE_INFINITY;
+  return (objective.total - bound) / Math.max(objective.total, Number.MIN_VALUE);
+}
+
 /** Kernels by name, or as given. */
 export function resolveKernels(request: KernelRequest | Kernels | undefined): Kernels {
   return typeof request === "object" ? request : chooseKernels(request ?? "auto");
+}
+
+function requiredFlags(hardMargins: FitOptions["hardMargins"], samples: number): Uint8Array | null {
+  if (hardMargins === undefined) return null;
+  if (hardMargins === "all") return new Uint8Array(samples).fill(1);
+  if (typeof hardMargins !== "object" || hardMargins === null || hardMargins.length !== samples) {
+    const expected = `all, or ${samples} flags, one per sample`;
+    const received = (hardMargins as ArrayLike<number> | null)?.length ?? hardMargins;
+    throw new ShapeError({ argument: "options.hardMargins", expected, received });
+  }
+  const flags = Uint8Array.from({ length: samples }, (_, i) => (hardMargins[i] ? 1 : 0));
+  return flags.some((flag) => flag !== 0) ? flags : null;
 }
 
 function checkFitOptions(options: FitOptions): void {
@@ -166,22 +324,26 @@ function checkFitOptions(options: FitOptions): void {
   radiusValue(options.radius, "options.radius");
   checkNumber(options.beta ?? 1e-3, "options.beta", 0, true);
   checkNumber(options.tolerance ?? 1e-2, "options.tolerance", 0, true);
+  checkInteger(options.maxIterations ?? 100, "options.maxIterations", 1);
   checkInteger(options.maxRounds ?? 60, "options.maxRounds", 1);
   checkInteger(options.maxEvaluations ?? 6000, "options.maxEvaluations", 1);
   checkInteger(options.stepsPerRound ?? 100, "options.stepsPerRound", 1);
   if (options.timeLimitSeconds !== undefined)
     checkNumber(options.timeLimitSeconds, "options.timeLimitSeconds", 0, true);
-  if (!["auto", "never", "always", undefined].includes(options.smoothing)) {
-    throw new SettingError({
-      argument: "options.smoothing",
-      expected: "auto, never or always",
-      received: options.smoothing,
-    });
-  }
+  checkChoice(options.smoothing, "options.smoothing", ["auto", "never", "always"]);
+  checkChoice(options.method, "options.method", ["auto", "exact", "factored"]);
   checkActivation(options.activation ?? paperActivation, "options.activation");
 }
 
-function warningsFor(status: FactoredStatus, gap: number, tolerance: number): Warning[] {
+function checkChoice(value: string | undefined, argument: string, choices: readonly string[]): void {
+  if (value === undefined || choices.includes(value)) return;
+  throw new SettingError({ argument, expected: `one of ${choices.join(", ")}`, received: value });
+}
+
+function warningsFor(status: FitStatus, gap: number, tolerance: number): Warning[] {
+  if (status === "infeasible") {
+    return [{ code: "infeasible-margins", message: "no network meets the hard margins; the zero network is returned" }];
+  }
   if (gap <= tolerance) return [];
   const message = `training ended (${status}) at a relative gap of ${gap.toExponential(1)}, above ${tolerance}`;
   return [{ code: "gap-not-reached", message }];

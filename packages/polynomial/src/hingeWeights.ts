@@ -1,28 +1,42 @@
-// Weight kappa_i of each sample's hinge in the objective: mean or sum, times class and sample weights.
+// Weight kappa_i of each sample's loss in the objective: mean or sum, times class and sample weights.
 
 import { DataError, SettingError, ShapeError } from "@worstcase/core";
 import type { SignLabels } from "./inputs.js";
+import type { MarginLoss } from "./marginLoss.js";
 
 export type HingeLoss = "mean-hinge" | "sum-hinge";
+
+/** Mean or sum over the samples of a loss of the worst margin (`marginLoss.ts`). */
+export type TrainingLoss = `${"mean" | "sum"}-${MarginLoss}`;
+
+const trainingLosses: readonly TrainingLoss[] = [
+  ...(["mean-hinge", "sum-hinge", "mean-squared-hinge", "sum-squared-hinge", "mean-logistic", "sum-logistic"] as const),
+];
+
+/** The loss of one sample: `mean-squared-hinge` to `squared-hinge`. */
+export function marginLossOf(loss: TrainingLoss): MarginLoss {
+  return loss.slice(loss.indexOf("-") + 1) as MarginLoss;
+}
 
 /** `balanced` gives both classes the same total weight; a pair is the weight of class -1 and of class +1. */
 export type ClassWeights = "balanced" | readonly [negative: number, positive: number];
 
 export interface HingeWeightOptions {
-  readonly loss?: HingeLoss | undefined;
+  readonly loss?: TrainingLoss | undefined;
   readonly classWeights?: ClassWeights | undefined;
   /** Nonnegative, not all zero, `[samples]`. */
   readonly sampleWeights?: ArrayLike<number> | undefined;
 }
 
-/** kappa_i, `[samples]`. Mean hinge: they sum to 1 without weights. Throws typed errors on malformed weights. */
+/** kappa_i, `[samples]`. Mean losses: they sum to 1 without weights. Throws typed errors on malformed weights. */
 export function hingeWeights(labels: SignLabels, options: HingeWeightOptions): Float64Array {
   const n = labels.length;
   const { loss = "mean-hinge", classWeights, sampleWeights } = options;
-  if (loss !== "mean-hinge" && loss !== "sum-hinge") {
-    throw new SettingError({ argument: "options.loss", expected: "mean-hinge or sum-hinge", received: loss });
+  if (!trainingLosses.includes(loss)) {
+    const expected = `one of ${trainingLosses.join(", ")}`;
+    throw new SettingError({ argument: "options.loss", expected, received: loss });
   }
-  const weights = new Float64Array(n).fill(loss === "mean-hinge" ? 1 / n : 1);
+  const weights = new Float64Array(n).fill(loss.startsWith("mean") ? 1 / n : 1);
   if (sampleWeights) {
     if (sampleWeights.length !== n) {
       const received = sampleWeights.length;

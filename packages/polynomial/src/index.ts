@@ -1,47 +1,25 @@
 export { type Activation, paperActivation, quadraticActivation, reluFit } from "./activation.js";
 export { type Attack, type Certificate, type CertificateInput, lowerBound } from "./certificate.js";
 export { createPolynomialClassifier, type PolynomialClassifierOptions } from "./classifier.js";
+export type { Method } from "./exact/chooseMethod.js";
+export type { IterationReport } from "./exact/interiorPoint.js";
+export type { ExactStatus } from "./exact/trainExact.js";
 export type { FactoredStatus, RoundReport } from "./factored/trainFactored.js";
 export { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
-export { type FitOptions, type FitResult, fitPolynomial, fitPrepared, type RoundEvent } from "./fit.js";
+export {
+  type FitEvent,
+  type FitOptions,
+  type FitResult,
+  type FitStatus,
+  fitPolynomial,
+  fitPrepared,
+  type IterationEvent,
+  type RoundEvent,
+} from "./fit.js";
 export { type FlipDistances, type FlipOptions, flipDistances } from "./flipDistance.js";
 export { type HeadJson, headFromJson, headToJson, type PolynomialHead, type QuadraticJson } from "./headJson.js";
-export { type ClassWeights, type HingeLoss, hingeWeights } from "./hingeWeights.js";
+export { type ClassWeights, type HingeLoss, hingeWeights, type TrainingLoss } from "./hingeWeights.js";
 export type { SignLabels } from "./inputs.js";
-export {
-  type ClassFit,
-  combineClasses,
-  fitClass,
-  fitOneVersusAll,
-  type OneVersusAllFit,
-  type OneVersusAllOptions,
-} from "./oneVersusAll.js";
-export {
-  exactRobustAccuracy,
-  type PairwiseMargins,
-  type PairwiseOptions,
-  type PairwiseOracle,
-  pairwiseWorstMargins,
-  preparePairwise,
-  type RobustAccuracy,
-} from "./pairwise.js";
-export {
-  evaluateQuadratic,
-  linearQuadratic,
-  type Neurons,
-  type Quadratic,
-  quadraticFromNeurons,
-  subtractQuadratics,
-} from "./quadratic.js";
-export { type ObjectiveParts, robustObjective } from "./robustObjective.js";
-export { type SphereExtreme, type SphereExtremes, sphereExtremes } from "./sphere.js";
-export {
-  prepareWorstCase,
-  type WorstCase,
-  type WorstCaseOptions,
-  type WorstCaseOracle,
-  worstCase,
-} from "./worstCase/worstCase.js";
 export type { BoxOptions } from "./linf/boxProblem.js";
 export {
   type LinfAttack,
@@ -61,3 +39,39 @@ export {
   linfArgmaxRobustness,
   linfRobustness,
 } from "./linf/linfRobustness.js";
+export type { MarginLoss } from "./marginLoss.js";
+export {
+  type ClassFit,
+  combineClasses,
+  fitClass,
+  fitOneVersusAll,
+  type OneVersusAllFit,
+  type OneVersusAllOptions,
+} from "./oneVersusAll.js";
+export {
+  exactRobustAccuracy,
+  type PairwiseMargins,
+  type PairwiseOptions,
+  type PairwiseOracle,
+  pairwiseWorstMargins,
+  preparePairwise,
+  type RobustAccuracy,
+} from "./pairwise.js";
+export {
+  evaluateQuadratic,
+  type LiftedMatrices,
+  linearQuadratic,
+  type Neurons,
+  type Quadratic,
+  quadraticFromNeurons,
+  subtractQuadratics,
+} from "./quadratic.js";
+export { type ObjectiveParts, type ObjectiveVariant, robustObjective } from "./robustObjective.js";
+export { type SphereExtreme, type SphereExtremes, sphereExtremes } from "./sphere.js";
+export {
+  prepareWorstCase,
+  type WorstCase,
+  type WorstCaseOptions,
+  type WorstCaseOracle,
+  worstCase,
+} from "./worstCase/worstCase.js";

@@ -51,6 +51,25 @@ export function quadraticFromNeurons(neurons: Neurons, dimension: number): Quadr
   return { dimension, Q, q, s, neurons };
 }
 
+/** Z (neurons with alpha > 0) and Z' (alpha < 0) of the convex program, symmetric `[features + 1, features + 1]`. */
+export interface LiftedMatrices {
+  readonly positive: Float64Array;
+  readonly negative: Float64Array;
+}
+
+/** Z = sum over alpha_j > 0 of alpha_j (u_j; 1)(u_j; 1)', Z' the same over alpha_j < 0 with |alpha_j| (math.md 3). */
+export function liftedMatrices({ directions, weights }: Neurons, dimension: number): LiftedMatrices {
+  const p = dimension + 1;
+  const matrices = { positive: new Float64Array(p * p), negative: new Float64Array(p * p) };
+  for (let j = 0; j < weights.length; j++) {
+    const target = weights[j] > 0 ? matrices.positive : matrices.negative;
+    const size = Math.abs(weights[j]);
+    const entry = (k: number) => (k < dimension ? directions[j * dimension + k] : 1);
+    for (let k = 0; k < p; k++) for (let l = 0; l < p; l++) target[k * p + l] += size * entry(k) * entry(l);
+  }
+  return matrices;
+}
+
 /** A linear function q'x + s as a quadratic with Q = 0. */
 export function linearQuadratic(q: Float64Array, s: number): Quadratic {
   return { dimension: q.length, Q: new Float64Array(q.length * q.length), q: Float64Array.from(q), s };

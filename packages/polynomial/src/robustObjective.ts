@@ -1,18 +1,27 @@
 // The robust objective of a given network, evaluated from the data alone (math.md 4):
-//   sum_i kappa_i max(0, 1 - w_i) + beta sum_j |alpha_j|,  w_i = rigorous lower bound of the exact worst margin.
+//   sum_i kappa_i loss(1 - w_i) + beta sum_j |alpha_j|,  w_i = rigorous lower bound of the exact worst margin.
 // Used to report every trained network, whatever trained it; an upper bound of the optimum.
 
 import type { NumericBatch, Radius } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import type { SignLabels } from "./inputs.js";
+import { lossShape, type MarginLoss } from "./marginLoss.js";
 import type { Quadratic } from "./quadratic.js";
 import { prepareWorstCase } from "./worstCase/worstCase.js";
 
 export interface ObjectiveParts {
-  /** hinge + regulariser */
+  /** loss + regulariser; Infinity when a required margin is missed. */
   readonly total: number;
-  readonly hinge: number;
+  /** Weighted sum of the losses at the exact worst margins. */
+  readonly loss: number;
   readonly regulariser: number;
+}
+
+export interface ObjectiveVariant {
+  /** Default `hinge`. */
+  readonly loss?: MarginLoss;
+  /** Nonzero marks samples whose worst margin must be at least 1 and that carry no loss, `[samples]`. */
+  readonly required?: Uint8Array | null;
 }
 
 /** Throws on the same misuse as `worstCase`. hingeWeights: `[samples]`; the quadratic must carry its neurons. */
@@ -24,13 +33,18 @@ export function robustObjective(
   hingeWeights: Float64Array,
   beta: number,
   kernels?: Kernels,
+  { loss: name = "hinge", required = null }: ObjectiveVariant = {},
 ): ObjectiveParts {
+  const shape = lossShape(name);
   const oracle = prepareWorstCase(quadratic, kernels ? { kernels } : {});
   const { values } = oracle.solve(points, labels, radius, { points: false });
-  let hinge = 0;
-  for (let i = 0; i < values.length; i++) hinge += hingeWeights[i] * Math.max(0, 1 - values[i]);
+  let loss = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (required?.[i]) loss += values[i] >= 1 ? 0 : Number.POSITIVE_INFINITY;
+    else loss += hingeWeights[i] * shape.value(1 - values[i]);
+  }
   let mass = 0;
   for (const alpha of quadratic.neurons?.weights ?? []) mass += Math.abs(alpha);
   const regulariser = beta * mass;
-  return { total: hinge + regulariser, hinge, regulariser };
+  return { total: loss + regulariser, loss, regulariser };
 }

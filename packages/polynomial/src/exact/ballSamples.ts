@@ -7,8 +7,8 @@
 
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import { addKronecker, type Layout } from "./layout.js";
-import { symmetrise } from "./scaledBlock.js";
 import type { DualMoments, SampleProblem, SampleTerm } from "./sampleTerm.js";
+import { symmetrise } from "./scaledBlock.js";
 import { createStepSearch, stepSearchSizes } from "./stepSearch.js";
 
 /** Start of every slack matrix's corner; 0.1 needs fewer iterations than 1 (solvers.md 3). */
@@ -33,8 +33,7 @@ export function createBallSamples(problem: SampleProblem, layout: Layout, worksp
   const [slackBlocks, inverse, dual, change, dualChange, correction, product, lifted, left] = arrays;
   const [data, image, rows, reduced, unit] = arrays.slice(9);
   const search = createStepSearch(n, p, workspace);
-  const views = (blocks: Float64Array) =>
-    Array.from({ length: n }, (_, i) => blocks.subarray(i * pp, (i + 1) * pp));
+  const views = (blocks: Float64Array) => Array.from({ length: n }, (_, i) => blocks.subarray(i * pp, (i + 1) * pp));
   const inverseViews = views(inverse);
   const dualViews = views(dual);
   const changeViews = views(change);
@@ -66,7 +65,13 @@ export function createBallSamples(problem: SampleProblem, layout: Layout, worksp
   for (const b of bounded) boundedCount += b;
 
   /** target[i] <- y T' F T (+ l J + x e e' - e e'), one block; the change of it when `affine` is false. */
-  function slackOf(pair: Float64Array, multipliers: Float64Array, slacks: Float64Array, affine: boolean, target: Float64Array) {
+  function slackOf(
+    pair: Float64Array,
+    multipliers: Float64Array,
+    slacks: Float64Array,
+    affine: boolean,
+    target: Float64Array,
+  ) {
     for (let k = 0; k < pp; k++) lifted[k] = lift[k] * pair[k];
     workspace.gemm(false, false, n, d, d, 1, data, d, lifted, p, 0, image, d);
     const constant = lifted[corner];

@@ -88,9 +88,7 @@ export function solveInterior(
   const { entries } = layout;
   const workspace = takeMemory(kernels, count, d, samples.radius);
   const term: SampleTerm =
-    samples.radius > 0
-      ? createBallSamples(samples, layout, workspace)
-      : createPointSamples(samples, layout, workspace);
+    samples.radius > 0 ? createBallSamples(samples, layout, workspace) : createPointSamples(samples, layout, workspace);
   const pair = createWeightPair(layout, beta, workspace);
   const hessian = workspace.float64(entries * entries);
   const product = workspace.float64(entries * entries);
@@ -258,4 +256,3 @@ function createBound({ samples, beta, activation }: InteriorProblem, certifier: 
     attack: () => ({ weights, displacements, covariances }),
   };
 }
-

@@ -53,7 +53,7 @@ export function createPointSamples(problem: SampleProblem, layout: Layout, works
       for (let i = 0; i < n; i++) {
         let value = 0;
         for (let k = 0, q = i * entries; k < free; k++) value += rows[q + k] * pair[row[k] * order + column[k]];
-        
+
         gap[i] = value - 1 + slack[i];
         if (!(gap[i] > 0)) return false;
       }

@@ -38,7 +38,13 @@ export interface WeightPair {
 
 export function weightPairSizes({ order: p, entries }: Layout): number[] {
   const blocks = [...scaledBlockSizes(p), ...scaledBlockSizes(p)];
-  return [...blocks, ...Array<number>(17).fill(p * p), ...Array<number>(5).fill(entries), entries * entries, 2 * p * entries];
+  return [
+    ...blocks,
+    ...Array<number>(17).fill(p * p),
+    ...Array<number>(5).fill(entries),
+    entries * entries,
+    2 * p * entries,
+  ];
 }
 
 const refinements = 2;
@@ -51,7 +57,8 @@ export function createWeightPair(layout: Layout, beta: number, workspace: Worksp
   const negative = createScaledBlock(p, workspace);
   const matrices = Array.from({ length: 17 }, () => workspace.float64(size));
   const [difference, change, basis, inverseBasis, rotations, product, scratch, rest] = matrices;
-  const [constraint, negativeChange, image, correctionU, correctionZ, restU, inner, spare, constraintImage] = matrices.slice(8);
+  const [constraint, negativeChange, image, correctionU, correctionZ, restU, inner, spare, constraintImage] =
+    matrices.slice(8);
   const vectors = Array.from({ length: 5 }, () => workspace.float64(entries));
   const [vector, residual, solution, scaling, trial] = vectors;
   const schur = workspace.float64(entries * entries);

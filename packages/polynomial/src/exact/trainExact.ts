@@ -1,0 +1,295 @@
+// Exact trainer (solvers.md 3): the interior point on a working set of samples, verified on all of them.
+//   1. equal samples are merged, samples of weight 0 dropped; radii that no digit can see become r = 0
+//   2. hinge: the factored trainer at gap 3e-2 guesses which samples have w < 1; the others get no block
+//   3. interior point; the weight matrices become unit neurons, the small ones pruned while the objective allows it
+//   4. every sample's exact margin is computed; left-out samples with w < 1 join and the solve is repeated
+// Left-out samples have weight 0 in the dual, so the lower bound of the working set holds for the whole problem.
+
+import type { NumericBatch } from "@worstcase/core";
+import type { Kernels } from "@worstcase/linalg";
+import type { Activation } from "../activation.js";
+import { type Attack, lowerBound } from "../certificate.js";
+import { trainFactored } from "../factored/trainFactored.js";
+import { prepareTrainingData } from "../factored/trainingData.js";
+import { lossShape, type MarginLoss } from "../marginLoss.js";
+import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
+import { type ObjectiveParts, robustObjective } from "../robustObjective.js";
+import { prepareWorstCase } from "../worstCase/worstCase.js";
+import { extractNeurons, type Spectrum, spectrumOf } from "./extractNeurons.js";
+import { type InteriorOutcome, type IterationReport, solveInterior } from "./interiorPoint.js";
+
+export interface ExactProblem {
+  readonly points: NumericBatch;
+  /** +1 / -1, `[n]` */
+  readonly labels: Float64Array;
+  /** kappa_i, `[n]` */
+  readonly weights: Float64Array;
+  readonly loss: MarginLoss;
+  /** Nonzero marks samples that must keep a worst margin of 1 (math.md 4.4), `[n]`; null for none. */
+  readonly required: Uint8Array | null;
+  readonly radius: number;
+  readonly beta: number;
+  readonly activation: Activation;
+  readonly kernels: Kernels;
+}
+
+export interface ExactSettings {
+  readonly tolerance: number;
+  readonly maxIterations: number;
+  readonly timeLimitSeconds: number;
+}
+
+export type ExactStatus = "optimal" | "zero-optimal" | "stalled" | "iteration-limit" | "time-limit" | "infeasible";
+
+export interface ExactOutcome {
+  readonly status: ExactStatus;
+  readonly neurons: Neurons;
+  readonly quadratic: Quadratic;
+  readonly objective: ObjectiveParts;
+  readonly lowerBound: number;
+  readonly gap: number;
+  readonly iterations: number;
+  /** Samples with a block of their own in the last solve. */
+  readonly workingSet: number;
+}
+
+export interface ExactHooks {
+  readonly signal: AbortSignal | undefined;
+  readonly onIteration: (report: IterationReport) => void;
+}
+
+/** Share of the points' size below which a radius is treated as zero inside the solver (the checks use it as given). */
+const negligibleRadius = 1e-7;
+/** Problems up to this many samples per feature are solved whole: guessing costs more than it saves. */
+const smallProblem = 2;
+const guessTolerance = 3e-2;
+const guessMargin = 1.05;
+/** Sum of |alpha_j| beyond which required margins count as out of reach. */
+const largestMass = 1e8;
+
+export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks: ExactHooks): ExactOutcome {
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  const { radius, beta, activation, kernels, loss } = problem;
+  const d = problem.points.shape[1];
+  const samples = mergeSamples(problem);
+  const { count: n, batch } = samples;
+  const inner = radius < negligibleRadius * samples.scale ? 0 : radius;
+  const shape = lossShape(loss);
+  const hard = samples.required.some((flag) => flag !== 0);
+  let working = guess();
+  let iterations = 0;
+  let best = zeroNetwork();
+  let bound = Number.NEGATIVE_INFINITY;
+  for (let round = 0; ; round++) {
+    const part = subset(samples, working, d);
+    const outcome = solveInterior(
+      {
+        samples: { ...part, features: d, loss: shape, radius: inner },
+        beta,
+        activation,
+        kernels,
+      },
+      {
+        tolerance: 0.5 * settings.tolerance,
+        maxIterations: settings.maxIterations,
+        timeLimitSeconds: settings.timeLimitSeconds - seconds(),
+        infeasibleAbove: largestMass * beta,
+      },
+      {
+        signal: hooks.signal,
+        onIteration: (report) => hooks.onIteration({ ...report, iteration: iterations + report.iteration }),
+      },
+    );
+    iterations += outcome.iterations;
+    // Both ends once more, from the data: the bound from the attack, the objective from the network.
+    const attack: Attack = { coordinates: outcome.displacements, covariances: outcome.covariances };
+    const certificate = lowerBound(
+      {
+        points: { data: part.points, shape: [part.count, d] },
+        labels: part.labels,
+        radius,
+        attack,
+        weights: outcome.weights,
+        hingeWeights: part.weights,
+        beta,
+        activation,
+        loss,
+        required: part.required,
+      },
+      { kernels },
+    );
+    bound = Math.max(bound, certificate.lowerBound);
+    if (outcome.status === "infeasible") return result("infeasible");
+    const candidate = networkOf(outcome);
+    if (candidate.objective.total < best.objective.total) best = candidate;
+    const missing = missed(candidate.margins);
+    const gap = gapOf(best.objective.total);
+    if (gap <= settings.tolerance) return result(best.neurons.weights.length === 0 ? "zero-optimal" : "optimal");
+    if (missing === 0 || round === 8)
+      return result(outcome.status === "optimal" ? "stalled" : (outcome.status as ExactStatus));
+  }
+
+  function result(status: ExactStatus): ExactOutcome {
+    const { neurons, quadratic, objective } = best;
+    const gap = gapOf(objective.total);
+    return { status, neurons, quadratic, objective, lowerBound: bound, gap, iterations, workingSet: working.length };
+  }
+
+  function gapOf(total: number): number {
+    return Number.isFinite(total) ? (total - bound) / Math.max(total, Number.MIN_VALUE) : Number.POSITIVE_INFINITY;
+  }
+
+  interface Candidate {
+    readonly neurons: Neurons;
+    readonly quadratic: Quadratic;
+    readonly objective: ObjectiveParts;
+    /** Worst margins of the merged samples. */
+    readonly margins: Float64Array;
+  }
+
+  function evaluate(neurons: Neurons): Candidate {
+    let network = neurons;
+    let quadratic = quadraticFromNeurons(network, d);
+    let margins = prepareWorstCase(quadratic, { kernels }).solve(batch, samples.labels, radius, {
+      points: false,
+    }).values;
+    if (hard) {
+      // The worst margin scales with the network: restore the required ones exactly.
+      let least = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < n; i++) if (samples.required[i]) least = Math.min(least, margins[i]);
+      if (least > 0 && least < 1) {
+        const factor = (1 + 1e-12) / least;
+        network = { ...neurons, weights: neurons.weights.map((alpha) => factor * alpha) };
+        quadratic = quadraticFromNeurons(network, d);
+        margins = margins.map((margin) => factor * margin);
+      }
+    }
+    const objective = robustObjective(quadratic, batch, samples.labels, radius, samples.weights, beta, kernels, {
+      loss,
+      required: hard ? samples.required : null,
+    });
+    return { neurons: network, quadratic, objective, margins };
+  }
+
+  function zeroNetwork(): Candidate {
+    return evaluate({ directions: new Float64Array(0), weights: new Float64Array(0), activation });
+  }
+
+  /** The network with the fewest neurons that costs no more than a tenth of the tolerance. */
+  function networkOf(outcome: InteriorOutcome): Candidate {
+    const spectra = [outcome.positive, outcome.negative].map((matrix) => spectrumOf(matrix, d + 1, kernels));
+    const top = Math.max(...spectra.map(({ values }) => values[d]));
+    let chosen = evaluate(joined(spectra, 0));
+    const allowed = chosen.objective.total * (1 + 0.1 * settings.tolerance);
+    for (let share = 1e-12; share < 1e-2; share *= 10) {
+      const pruned = evaluate(joined(spectra, share * top));
+      if (!(pruned.objective.total <= allowed)) break;
+      chosen = pruned;
+    }
+    return chosen;
+  }
+
+  function joined(spectra: readonly Spectrum[], threshold: number): Neurons {
+    const [one, two] = spectra.map((spectrum) => extractNeurons(spectrum, threshold));
+    const directions = new Float64Array(one.directions.length + two.directions.length);
+    directions.set(one.directions);
+    directions.set(two.directions, one.directions.length);
+    return { directions, weights: Float64Array.of(...one.sizes, ...two.sizes.map((size) => -size)), activation };
+  }
+
+  /** Adds the left-out samples that the network misclassifies or nearly does; returns how many lie inside the hinge. */
+  function missed(margins: Float64Array): number {
+    if (working.length === n) return 0;
+    const held = new Uint8Array(n);
+    for (const i of working) held[i] = 1;
+    let inside = 0;
+    for (let i = 0; i < n; i++) if (!held[i] && margins[i] < 1) inside++;
+    if (inside === 0) return 0;
+    working = Int32Array.from({ length: n }, (_, i) => i).filter(
+      (i) => held[i] !== 0 || margins[i] < 1 + 0.5 * (guessMargin - 1),
+    );
+    return inside;
+  }
+
+  function guess(): Int32Array {
+    const all = Int32Array.from({ length: n }, (_, i) => i);
+    // Without balls the samples are cheap; other losses have no flat part that enough samples reach.
+    if (loss !== "hinge" || inner === 0 || n <= smallProblem * (d + 1) || hard) return all;
+    const data = prepareTrainingData(batch, { kernels });
+    const { labels, weights } = samples;
+    const outcome = trainFactored(
+      { data, labels, hingeWeights: weights, radius, beta, activation },
+      {
+        tolerance: guessTolerance,
+        maxRounds: 8,
+        maxEvaluations: 2000,
+        evaluationsPerRound: 100,
+        timeLimitSeconds: settings.timeLimitSeconds,
+        smoothing: "never",
+      },
+      { signal: hooks.signal, onRound: () => {} },
+    );
+    if (outcome.weights.length === 0) return all;
+    const neurons = { directions: outcome.directions, weights: outcome.weights, activation };
+    const oracle = prepareWorstCase(quadraticFromNeurons(neurons, d), { kernels });
+    const margins = oracle.solve(batch, labels, radius, { points: false }).values;
+    return all.filter((i) => margins[i] < guessMargin);
+  }
+}
+
+interface MergedSamples {
+  readonly count: number;
+  readonly points: Float64Array;
+  readonly batch: NumericBatch;
+  readonly labels: Float64Array;
+  readonly weights: Float64Array;
+  readonly required: Uint8Array;
+  /** Root mean square length of the points. */
+  readonly scale: number;
+}
+
+/** Equal samples once with the sum of their weights; samples that neither weigh anything nor are required left out. */
+function mergeSamples({ points, labels, weights, required }: ExactProblem): MergedSamples {
+  const [n, d] = points.shape;
+  const index = new Map<string, number>();
+  const kept: number[] = [];
+  const mass: number[] = [];
+  for (let i = 0; i < n; i++) {
+    const flag = required?.[i] ? 1 : 0;
+    if (!(weights[i] > 0) && !flag) continue;
+    const key = `${labels[i]},${flag},${points.data.subarray(i * d, (i + 1) * d).join(",")}`;
+    const place = index.get(key);
+    if (place === undefined) {
+      index.set(key, kept.length);
+      kept.push(i);
+      mass.push(weights[i]);
+    } else mass[place] += weights[i];
+  }
+  const count = kept.length;
+  const merged = new Float64Array(count * d);
+  for (const [k, i] of kept.entries()) merged.set(points.data.subarray(i * d, (i + 1) * d), k * d);
+  let square = 0;
+  for (const value of merged) square += value * value;
+  return {
+    count,
+    points: merged,
+    batch: { data: merged, shape: [count, d] },
+    labels: Float64Array.from(kept, (i) => labels[i]),
+    weights: Float64Array.from(mass),
+    required: Uint8Array.from(kept, (i) => (required?.[i] ? 1 : 0)),
+    scale: Math.sqrt(square / count),
+  };
+}
+
+function subset(samples: MergedSamples, working: Int32Array, d: number) {
+  const points = new Float64Array(working.length * d);
+  for (const [k, i] of working.entries()) points.set(samples.points.subarray(i * d, (i + 1) * d), k * d);
+  return {
+    count: working.length,
+    points,
+    labels: Float64Array.from(working, (i) => samples.labels[i]),
+    weights: Float64Array.from(working, (i) => samples.weights[i]),
+    required: Uint8Array.from(working, (i) => samples.required[i]),
+  };
+}
