@@ -1,6 +1,7 @@
 // C <- alpha op(A) op(B) + beta C. Leading dimensions are in bytes.
 // op(B) is packed into panels of four columns, a block of DEPTH x WIDTH at a time (half a megabyte, second-level cache).
-// Rows of A are read in place; A transposed is packed in panels of four rows. Small products pack nothing.
+// A is packed in panels of four rows, eight rows at a time; for few columns its rows are read in place, and small
+// products pack nothing.
 
 import { setEdge, tilePacked, tileRows, tileStrided } from "./tile";
 import { VECTOR_SCRATCH, matrixVector, setVectorScratch } from "./matrixVector";
@@ -43,7 +44,7 @@ export function multiply(
   }
   const volume = <f64>m * <f64>n * <f64>k;
   const direct = !transposeB && (m <= 8 || volume <= 4096);
-  const packA = transposeA && n > 8 && !direct;
+  const packA = !direct && n > (transposeA ? 8 : 16);
   const rowA: usize = transposeA ? 8 : lda;
   const stepA: usize = transposeA ? lda : 8;
   for (let j0 = 0; j0 < n; j0 += WIDTH) {
@@ -52,12 +53,15 @@ export function multiply(
       const depth = min(DEPTH, k - p0);
       const panel = <usize>(depth << 5);
       const beta0 = p0 == 0 ? beta : 1;
-      if (transposeB) packLong(b + <usize>j0 * ldb + <usize>(p0 << 3), ldb, width, depth);
+      if (transposeB) packLong(b + <usize>j0 * ldb + <usize>(p0 << 3), ldb, width, depth, blockB);
       else packWide(b + <usize>p0 * ldb + <usize>(j0 << 3), ldb, direct ? width & ~3 : 0, width, depth, blockB);
       const first = lower ? j0 & ~(STRIP - 1) : 0;
       for (let s = first; s < m; s += STRIP) {
         const strip = min(STRIP, m - s);
-        if (packA) packWide(a + <usize>p0 * lda + <usize>(s << 3), lda, 0, strip, depth, panelA);
+        if (packA) {
+          if (transposeA) packWide(a + <usize>p0 * lda + <usize>(s << 3), lda, 0, strip, depth, panelA);
+          else packLong(a + <usize>s * lda + <usize>(p0 << 3), lda, strip, depth, panelA);
+        }
         for (let i = s; i < s + strip; i += 4) {
           const rows = min(4, m - i);
           const end = lower ? min(width, i + rows - j0) : width;
@@ -122,9 +126,8 @@ function packWide(x: usize, ld: usize, from: i32, width: i32, depth: i32, to: us
   }
 }
 
-/** Panels of four rows, transposed on the way: block B of a transposed B. */
-function packLong(x: usize, ld: usize, width: i32, depth: i32): void {
-  let to = blockB;
+/** Panels of four rows of x, transposed on the way: a transposed B, or A as it is. */
+function packLong(x: usize, ld: usize, width: i32, depth: i32, to: usize): void {
   for (let j = 0; j < width; j += 4) {
     let x0 = x + <usize>j * ld;
     let x1 = j + 1 < width ? x0 + ld : x0;
