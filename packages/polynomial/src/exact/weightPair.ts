@@ -239,6 +239,9 @@ export function createWeightPair(layout: Layout, beta: number, workspace: Worksp
           negativeChange[i] += correctionZ[i];
         }
       }
+      // Rounding must not move the trace away from the corner: the network is read from these matrices.
+      negativeChange[corner] = 0;
+      for (let a = 0; a < d; a++) negativeChange[corner] += negativeChange[a * (p + 1)];
       for (let i = 0; i < size; i++) {
         negative.slackChange[i] = negativeChange[i];
         positive.slackChange[i] = change[i] + negativeChange[i];
