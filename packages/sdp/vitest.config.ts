@@ -1,3 +1,6 @@
+import type { ViteUserConfig } from "vitest/config";
 import { packageTests } from "../../.config/vitest.ts";
+import { embedWorkerInTests } from "./embedWorker.ts";
 
-export default packageTests();
+const config: ViteUserConfig = { ...packageTests(), plugins: [embedWorkerInTests] };
+export default config;

@@ -1,3 +1,8 @@
+export { checkCertificate } from "./check/checkCertificate.js";
+export { checkSolution } from "./check/checkSolution.js";
+export { interiorPoint } from "./interiorPoint/interiorPoint.js";
+export { problemFromJson, problemToJson } from "./json/problemJson.js";
+export { printTable } from "./print/printTable.js";
 export {
   type Block,
   type BlockMatrix,
@@ -9,6 +14,8 @@ export {
   type SdpProblem,
 } from "./problem.js";
 export type { CertificateCheck, Objective, Point, Ray, SdpResult, SdpStatus, SolutionCheck } from "./result.js";
+export { type ReadSdpaOptions, readSdpa, readSdpaAsync } from "./sdpa/readSdpa.js";
+export { type WriteSdpaOptions, writeSdpa } from "./sdpa/writeSdpa.js";
 export { type SolveOptions, solve, solveAsync } from "./solve.js";
 export type {
   Command,
@@ -20,3 +27,7 @@ export type {
   SdpSolver,
   StartEvent,
 } from "./solver.js";
+export { findSolver, solvers } from "./solvers.js";
+export { type SplittingSettings, splitting } from "./splitting/splitting.js";
+export { solveInWorker } from "./worker/solveInWorker.js";
+export { type SolveManyOptions, solveMany } from "./worker/solveMany.js";

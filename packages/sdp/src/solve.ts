@@ -5,6 +5,7 @@ import { SettingError } from "@worstcase/core";
 import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg";
 import { checkCertificate, checkSolution } from "./check/check.js";
 import { interiorPoint } from "./interiorPoint/interiorPoint.js";
+import { pause } from "./pause.js";
 import { checkProblem, type SdpProblem } from "./problem.js";
 import type { Point, SdpResult } from "./result.js";
 import type { Command, Outcome, SdpEvent, SdpSettings, SdpSolver } from "./solver.js";
@@ -48,7 +49,7 @@ export async function solveAsync<S extends object>(
     const step = run.next();
     if (step.done) return step.value;
     if (performance.now() - paused < 10) continue;
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await pause();
     paused = performance.now();
   }
 }
