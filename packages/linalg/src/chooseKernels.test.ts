@@ -26,9 +26,13 @@ test("auto follows WORSTCASE_BACKEND and otherwise takes WebAssembly", () => {
 
 test("refuses unknown names, here and in the environment", () => {
   expect(() => chooseKernels("cuda" as never)).toThrow(SettingError);
-  expect(() => chooseKernels("cuda" as never)).toThrow("request: expected auto, js, wasm, wasm-simd, wasm-fma or native, got cuda");
+  expect(() => chooseKernels("cuda" as never)).toThrow(
+    "request: expected auto, js, wasm, wasm-simd, wasm-fma or native, got cuda",
+  );
   vi.stubEnv("WORSTCASE_BACKEND", "cuda");
-  expect(() => chooseKernels()).toThrow("WORSTCASE_BACKEND: expected auto, js, wasm, wasm-simd, wasm-fma or native, got cuda");
+  expect(() => chooseKernels()).toThrow(
+    "WORSTCASE_BACKEND: expected auto, js, wasm, wasm-simd, wasm-fma or native, got cuda",
+  );
 });
 
 test("auto with a plan: js for tiny work, native only for large work with a tuned library, wasm otherwise", () => {

@@ -39,6 +39,8 @@ export interface Workspace {
   readonly capacity: number;
   /** A zero-filled array of `length` numbers, aligned to 64 bytes. Throws ResourceError when it does not fit. */
   float64(length: number): Float64Array;
+  /** The routines on many blocks of one shape. */
+  readonly batch: Batch;
   /** The present fill level, for `release`. */
   mark(): number;
   /** Gives back everything taken since `mark`; arrays taken since then must not be used any more. */
@@ -125,6 +127,74 @@ export interface Workspace {
 }
 
 /**
+ * The routines of a `Workspace` on `count` blocks of one shape in one call: block i begins i times the stride after the
+ * first. Blocks that are only read may overlap, and a stride of 0 is one block for all; blocks that are written must
+ * not overlap (ShapeError). Faster than a loop of single calls for orders up to about 64, and much faster where blocks
+ * without gaps share a factor: products with one B, and solves from the right with one L, are then done as one.
+ */
+export interface Batch {
+  /** C_i <- alpha op(A_i) op(B_i) + beta C_i. */
+  gemm(
+    count: number,
+    transposeA: boolean,
+    transposeB: boolean,
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    a: Float64Array,
+    lda: number,
+    strideA: number,
+    b: Float64Array,
+    ldb: number,
+    strideB: number,
+    beta: number,
+    c: Float64Array,
+    ldc: number,
+    strideC: number,
+  ): void;
+  /**
+   * Cholesky factors in place. status [count] becomes 0, or the 1-based failing pivot, of each block; returns how many
+   * failed. A failed block is spoiled, the others are factored.
+   */
+  potrf(count: number, n: number, a: Float64Array, lda: number, stride: number, status: Float64Array): number;
+  /** Symmetric inverses from Cholesky factors, in place. */
+  potri(count: number, n: number, l: Float64Array, ldl: number, stride: number): void;
+  /** B_i <- op(L_i)^-1 B_i or B_i op(L_i)^-1 with B_i [m, n]. */
+  trsm(
+    count: number,
+    side: "left" | "right",
+    transpose: boolean,
+    m: number,
+    n: number,
+    l: Float64Array,
+    ldl: number,
+    strideL: number,
+    b: Float64Array,
+    ldb: number,
+    strideB: number,
+  ): void;
+  /**
+   * out_i [n, n] <- T_i' Q T_i with T_i [m, n] and one symmetric Q [m, m], both triangles of which are read; both
+   * triangles of out_i are written. work: m n numbers.
+   */
+  congruence(
+    count: number,
+    m: number,
+    n: number,
+    t: Float64Array,
+    ldt: number,
+    strideT: number,
+    q: Float64Array,
+    ldq: number,
+    work: Float64Array,
+    out: Float64Array,
+    ldout: number,
+    strideOut: number,
+  ): void;
+}
+
+/**
  * The routines on plain positions, as an implementation provides them: a, b, c, l are indices of float64 numbers in the
  * memory of one workspace, all arguments are checked, no dimension is 0, `alpha` is not 0 in matrix-vector products, and the entries given to `syevd` have a
  * largest absolute value between 1e-9 and 1e9, or are all zero.
@@ -174,4 +244,57 @@ export interface Routines {
   symv(n: number, alpha: number, a: number, lda: number, x: number, beta: number, y: number): void;
   trsv(transpose: boolean, n: number, l: number, ldl: number, x: number): void;
   syevd(n: number, a: number, lda: number, eigenvalues: number): number;
+  readonly batch: BatchRoutines;
+}
+
+/** `Batch` on plain positions; neither a count nor a dimension is 0, but `m` in `congruence` and `k` in `gemm` may be. */
+export interface BatchRoutines {
+  gemm(
+    count: number,
+    transposeA: boolean,
+    transposeB: boolean,
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    a: number,
+    lda: number,
+    strideA: number,
+    b: number,
+    ldb: number,
+    strideB: number,
+    beta: number,
+    c: number,
+    ldc: number,
+    strideC: number,
+  ): void;
+  potrf(count: number, n: number, a: number, lda: number, stride: number, status: number): number;
+  potri(count: number, n: number, l: number, ldl: number, stride: number): void;
+  trsm(
+    count: number,
+    left: boolean,
+    transpose: boolean,
+    m: number,
+    n: number,
+    l: number,
+    ldl: number,
+    strideL: number,
+    b: number,
+    ldb: number,
+    strideB: number,
+  ): void;
+  congruence(
+    count: number,
+    m: number,
+    n: number,
+    t: number,
+    ldt: number,
+    strideT: number,
+    q: number,
+    ldq: number,
+    work: number,
+    out: number,
+    ldout: number,
+    strideOut: number,
+  ): void;
 }

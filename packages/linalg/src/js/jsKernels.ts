@@ -2,10 +2,12 @@
 
 import { ResourceError } from "@worstcase/core";
 import type { Kernels, Routines } from "../kernels.js";
-import { CheckedWorkspace, checkCount } from "../workspace.js";
+import { checkCount } from "../memory.js";
+import { CheckedWorkspace } from "../workspace.js";
 import { factorCholesky } from "./cholesky.js";
 import { type PackingScratch, packingScratch, product, strided, symmetricProduct } from "./gemm.js";
 import { invertLower, symmetricInverse } from "./inverse.js";
+import { loopOver } from "./loopOver.js";
 import { matrixVector, solveVector, symmetricVector } from "./matrixVector.js";
 import { decomposeSymmetric } from "./symmetricEigen.js";
 import { solveTriangular } from "./triangularSolve.js";
@@ -34,7 +36,7 @@ let shared: PackingScratch | undefined;
 
 function routinesOn(x: Float64Array): Routines {
   const scratch = (shared ??= packingScratch());
-  return {
+  const routines: Omit<Routines, "batch"> = {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       const left = strided(a, lda, transposeA);
       product(x, scratch, m, n, k, alpha, left, strided(b, ldb, transposeB), beta, c, ldc);
@@ -53,4 +55,5 @@ function routinesOn(x: Float64Array): Routines {
     trsv: (transpose, n, l, ldl, v) => solveVector(x, transpose, n, l, ldl, v),
     syevd: (n, a, lda, eigenvalues) => decomposeSymmetric(x, n, a, lda, eigenvalues),
   };
+  return { ...routines, batch: loopOver(x, routines) };
 }

@@ -2,9 +2,11 @@
 // and to LAPACK, which is column-major, the lower triangle of a row-major matrix is the upper one.
 
 import { allocate } from "../js/jsKernels.js";
+import { loopOver } from "../js/loopOver.js";
 import { clearUpper, mirrorLower } from "../js/triangles.js";
 import type { KernelName, Kernels, Routines } from "../kernels.js";
-import { CheckedWorkspace, checkCount } from "../workspace.js";
+import { checkCount } from "../memory.js";
+import { CheckedWorkspace } from "../workspace.js";
 import type { ForeignHost } from "./foreign.js";
 import type { NativeFunctions } from "./functions.js";
 
@@ -36,7 +38,7 @@ function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Arr
   const at = (position: number) => start + 8 * position;
   const flag = (transpose: boolean) => (transpose ? TRANSPOSED : PLAIN);
   let work: Float64Array = new Float64Array(0);
-  return {
+  const routines: Omit<Routines, "batch"> = {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       const [opA, opB] = [flag(transposeA), flag(transposeB)];
       // leading dimensions of empty factors may be 0 here; CBLAS wants at least 1
@@ -111,6 +113,7 @@ function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Arr
       return Math.abs(cells.readInfo());
     },
   };
+  return { ...routines, batch: loopOver(x, routines) };
 }
 
 /** What a zero on the diagonal leaves: nothing that could pass for a result. */

@@ -3,6 +3,7 @@
 
 import { describe, test } from "vitest";
 import type { Kernels } from "../kernels.js";
+import { describeBatch } from "./describeBatch.js";
 import { describeCholesky } from "./describeCholesky.js";
 import { describeEigen } from "./describeEigen.js";
 import { describeInverse } from "./describeInverse.js";
@@ -24,6 +25,7 @@ export function describeKernels(name: string, kernels: Kernels | undefined, whyM
     describeCholesky(kernels);
     describeInverse(kernels);
     describeMatrixVector(kernels);
+    describeBatch(kernels);
     describeEigen(kernels);
   });
 }

@@ -2,8 +2,9 @@
 // workspace. Two builds: plain SIMD, and relaxed SIMD whose fused multiply-add is faster and differs in the last bits.
 
 import { ResourceError } from "@worstcase/core";
-import type { Kernels, Routines } from "../kernels.js";
-import { CheckedWorkspace, checkCount } from "../workspace.js";
+import type { BatchRoutines, Kernels, Routines } from "../kernels.js";
+import { checkCount } from "../memory.js";
+import { CheckedWorkspace } from "../workspace.js";
 import { type Engine, engine, type WasmMemory } from "./engine.js";
 import { fmaModule, simdModule } from "./kernels.generated.js";
 
@@ -33,6 +34,11 @@ interface Exports {
   gemv(...values: number[]): void;
   symv(...values: number[]): void;
   trsv(...values: number[]): void;
+  batchGemm(...values: number[]): void;
+  batchPotrf(...values: number[]): number;
+  batchPotri(...values: number[]): void;
+  batchTrsm(...values: number[]): void;
+  batchCongruence(...values: number[]): void;
   syevd(...values: number[]): number;
 }
 
@@ -108,6 +114,25 @@ function routinesOf(exports: Exports, largestOrder: number): Routines {
         throw new ResourceError({ argument: "n", expected, received: n, hint: "use the js kernels" });
       }
       return syevd(n, a * 8, lda, eigenvalues * 8);
+    },
+    batch: batchOf(exports),
+  };
+}
+
+function batchOf({ batchGemm, batchPotrf, batchPotri, batchTrsm, batchCongruence }: Exports): BatchRoutines {
+  return {
+    gemm(count, transposeA, transposeB, m, n, k, alpha, a, lda, strideA, b, ldb, strideB, beta, c, ldc, strideC) {
+      const [at, bt] = [+transposeA, +transposeB];
+      const [pa, pb, pc] = [a * 8, b * 8, c * 8];
+      batchGemm(count, at, bt, m, n, k, alpha, pa, lda, strideA, pb, ldb, strideB, beta, pc, ldc, strideC);
+    },
+    potrf: (count, n, a, lda, stride, status) => batchPotrf(count, n, a * 8, lda, stride, status * 8),
+    potri: (count, n, l, ldl, stride) => batchPotri(count, n, l * 8, ldl, stride),
+    trsm(count, left, transpose, m, n, l, ldl, strideL, b, ldb, strideB) {
+      batchTrsm(count, +left, +transpose, m, n, l * 8, ldl, strideL, b * 8, ldb, strideB);
+    },
+    congruence(count, m, n, t, ldt, strideT, q, ldq, work, out, ldout, strideOut) {
+      batchCongruence(count, m, n, t * 8, ldt, strideT, q * 8, ldq, work * 8, out * 8, ldout, strideOut);
     },
   };
 }

@@ -1,5 +1,6 @@
 // Exports of the kernel module. Positions are byte offsets in the imported memory; leading dimensions count numbers.
 
+import { congruenceMany, factorMany, invertMany, multiplyMany, solveMany } from "./batch";
 import { eigen, eigenScratch } from "./eigen";
 import { PRODUCT_SCRATCH, mirror, multiply, setProductScratch } from "./gemm";
 import { INVERSE_SCRATCH, invertLower, lowerGram, setInverseScratch } from "./inverse";
@@ -70,4 +71,38 @@ export function symv(n: i32, alpha: f64, a: usize, lda: usize, x: usize, beta: f
 
 export function trsv(transpose: bool, n: i32, l: usize, ldl: usize, x: usize): void {
   solveVector(transpose, n, l, ldl << 3, x);
+}
+
+// Batches: strides count numbers.
+
+export function batchGemm(
+  count: i32, transposeA: bool, transposeB: bool, m: i32, n: i32, k: i32, alpha: f64, a: usize, lda: usize, strideA: usize,
+  b: usize, ldb: usize, strideB: usize, beta: f64, c: usize, ldc: usize, strideC: usize,
+): void {
+  multiplyMany(
+    count, transposeA, transposeB, m, n, k, alpha, a, lda << 3, strideA << 3,
+    b, ldb << 3, strideB << 3, beta, c, ldc << 3, strideC << 3,
+  );
+}
+
+export function batchPotrf(count: i32, n: i32, a: usize, lda: usize, stride: usize, status: usize): i32 {
+  return factorMany(count, n, a, lda << 3, stride << 3, status);
+}
+
+export function batchPotri(count: i32, n: i32, l: usize, ldl: usize, stride: usize): void {
+  invertMany(count, n, l, ldl << 3, stride << 3);
+}
+
+export function batchTrsm(
+  count: i32, left: bool, transpose: bool, m: i32, n: i32, l: usize, ldl: usize, strideL: usize,
+  b: usize, ldb: usize, strideB: usize,
+): void {
+  solveMany(count, left, transpose, m, n, l, ldl << 3, strideL << 3, b, ldb << 3, strideB << 3);
+}
+
+export function batchCongruence(
+  count: i32, m: i32, n: i32, t: usize, ldt: usize, strideT: usize, q: usize, ldq: usize, work: usize,
+  out: usize, ldo: usize, strideOut: usize,
+): void {
+  congruenceMany(count, m, n, t, ldt << 3, strideT << 3, q, ldq << 3, work, out, ldo << 3, strideOut << 3);
 }

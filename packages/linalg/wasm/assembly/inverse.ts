@@ -5,7 +5,7 @@
 
 import { multiply } from "./gemm";
 import { half, solveLeft, solveRight } from "./triangular";
-import { addScaled, addTwoScaled, get, madd, scale, set } from "./vector";
+import { addScaled, addTwoScaled, clear, copyShort, get, madd, scale, set } from "./vector";
 
 const BASE: i32 = 16;
 
@@ -38,8 +38,8 @@ function invertSmall(n: i32, l: usize, ldl: usize): void {
   for (let i = 0; i < n; i++) {
     const row = l + <usize>i * ldl;
     const pivot = 1 / get(row, i);
-    memory.copy(kept, row, <usize>i << 3);
-    memory.fill(row, 0, <usize>i << 3);
+    copyShort(i, row, kept);
+    clear(i, row);
     let other = l;
     let p = 0;
     for (; p + 1 < i; p += 2) {

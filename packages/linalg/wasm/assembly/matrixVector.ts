@@ -1,7 +1,7 @@
 // Products of a matrix and a vector, and triangular solves with one right-hand side. Bound by memory: every entry of the
 // matrix is read once. Leading dimensions and steps are in bytes.
 
-import { addScaled, addTwoScaled, blend, dot, get, laneSum, madd, scale, set } from "./vector";
+import { addScaled, addTwoScaled, blend, clear, dot, get, laneSum, madd, scale, set } from "./vector";
 
 /** Length of the pieces in which vectors are copied. */
 const PIECE: i32 = 4096;
@@ -38,7 +38,7 @@ export function matrixVector(
   }
   for (let i0 = 0; i0 < m; i0 += PIECE) {
     const length = min(PIECE, m - i0);
-    memory.fill(sums, 0, <usize>length << 3);
+    clear(length, sums);
     const at = a + (<usize>i0 << 3);
     let p = 0;
     for (; p + 1 < k; p += 2) {
@@ -78,7 +78,7 @@ function fourDots(n: i32, a0: usize, d1: usize, d2: usize, d3: usize, x: usize, 
 
 /** y <- alpha A x + beta y with the lower triangle of A [n, n], every entry read once, four rows at a time. */
 export function symmetricTimes(n: i32, alpha: f64, a: usize, lda: usize, x: usize, beta: f64, y: usize): void {
-  if (beta == 0) memory.fill(y, 0, <usize>n << 3);
+  if (beta == 0) clear(n, y);
   else if (beta != 1) scale(n, beta, y);
   if (alpha == 0) return;
   let i = 0;

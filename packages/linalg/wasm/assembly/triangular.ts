@@ -2,7 +2,7 @@
 // Leading dimensions are in bytes; L is lower triangular.
 
 import { multiply } from "./gemm";
-import { dot, get, laneSum, madd, nmadd, set } from "./vector";
+import { clear, dot, get, laneSum, madd, nmadd, set } from "./vector";
 
 const BASE: i32 = 16;
 
@@ -206,5 +206,5 @@ function factorSmall(n: i32, a: usize, lda: usize): i32 {
 }
 
 export function clearUpper(n: i32, a: usize, lda: usize): void {
-  for (let i = 0; i < n - 1; i++) memory.fill(a + <usize>i * lda + <usize>((i + 1) << 3), 0, <usize>(n - 1 - i) << 3);
+  for (let i = 0; i < n - 1; i++) clear(n - 1 - i, a + <usize>i * lda + <usize>((i + 1) << 3));
 }

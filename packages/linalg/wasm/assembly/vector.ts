@@ -91,6 +91,32 @@ export function addTwoScaled(n: i32, f: f64, x: usize, g: f64, z: usize, y: usiz
   }
 }
 
+/** x <- 0. Short runs are written here, because memory.fill is a call out of WebAssembly. */
+export function clear(n: i32, x: usize): void {
+  if (n > 64) {
+    memory.fill(x, 0, <usize>n << 3);
+    return;
+  }
+  const zero = f64x2.splat(0);
+  let k = 0;
+  for (; k + 1 < n; k += 2) {
+    v128.store(x, zero);
+    x += 16;
+  }
+  if (k < n) f64.store(x, 0);
+}
+
+/** y <- x, short runs. */
+export function copyShort(n: i32, x: usize, y: usize): void {
+  let k = 0;
+  for (; k + 1 < n; k += 2) {
+    v128.store(y, v128.load(x));
+    x += 16;
+    y += 16;
+  }
+  if (k < n) f64.store(y, f64.load(x));
+}
+
 /** x *= f */
 export function scale(n: i32, f: f64, x: usize): void {
   const v = f64x2.splat(f);
