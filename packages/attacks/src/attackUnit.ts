@@ -35,11 +35,45 @@ export interface AttackUnit {
   readonly loss: readonly number[];
   readonly calls: { readonly forward: number; readonly gradient: number };
   readonly zeroGradients: { readonly samples: number; readonly zero: number };
+  /** With `warmStart`: the last points of the samples that were not broken, where attacks at the next epsilon begin. */
+  readonly ends?: StoredPoints | undefined;
   readonly seconds: number;
   readonly warnings: readonly Warning[];
 }
 
-/** What a unit's numbers depend on, hashed. `smaller` are the epsilons attacked before it. */
+/** Points of some samples as text. */
+export interface StoredPoints {
+  /** Rows of the batch. */
+  readonly rows: readonly number[];
+  readonly type: "float32" | "float64";
+  /** Little-endian values in base64, `[rows, size]`. */
+  readonly values: string;
+}
+
+/** The rows of `points` (`[samples, size]`), to be saved. */
+export function storePoints(points: Float32Array | Float64Array, rows: readonly number[], size: number): StoredPoints {
+  const data = points.slice(0, rows.length * size);
+  for (const [j, i] of rows.entries()) data.set(points.subarray(i * size, (i + 1) * size), j * size);
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  let text = "";
+  for (let from = 0; from < bytes.length; from += 8192)
+    text += String.fromCharCode(...bytes.subarray(from, from + 8192));
+  return { rows: [...rows], type: data instanceof Float64Array ? "float64" : "float32", values: btoa(text) };
+}
+
+/** Writes stored points into `points` (`[samples, size]`). Throws DataError when they do not fit. */
+export function restorePoints(stored: StoredPoints, points: Float32Array | Float64Array, size: number): void {
+  const bytes = Uint8Array.from(atob(stored.values), (character) => character.charCodeAt(0));
+  const width = stored.type === "float64" ? 8 : 4;
+  if (bytes.length !== stored.rows.length * size * width) {
+    const expected = `${stored.rows.length} rows of ${size} values`;
+    throw new DataError({ argument: "unit.ends", expected, received: `${bytes.length} bytes of ${stored.type}` });
+  }
+  const data = stored.type === "float64" ? new Float64Array(bytes.buffer) : new Float32Array(bytes.buffer);
+  for (const [j, i] of stored.rows.entries()) points.set(data.subarray(j * size, (j + 1) * size), i * size);
+}
+
+/** What a unit's numbers depend on, hashed. `smaller` are the epsilons attacked before it, `chain` what else came before. */
 export function unitFingerprint(
   model: Classifier,
   entry: NamedAttack,
@@ -48,6 +82,7 @@ export function unitFingerprint(
   epsilon: number,
   smaller: readonly number[],
   rng: Rng,
+  chain?: { readonly warmStart?: true; readonly after?: string },
 ): string {
   const { attack, surrogate } = entry;
   const surrogateId = surrogate?.id ?? null;
@@ -61,6 +96,7 @@ export function unitFingerprint(
     epsilon,
     smaller,
     rng: rng.state().name,
+    ...chain,
   };
   return fingerprint(JSON.stringify(made), samples);
 }

@@ -2,6 +2,7 @@
 
 import {
   type Bounds,
+  type Budget,
   type Classifier,
   checkBatch,
   checkBudget,
@@ -94,12 +95,24 @@ export function checkAttackRun(
 ): void {
   checkAttack(model, attack, options.budget);
   checkSamples(model, batch);
-  for (const [i, start] of (options.starts ?? []).entries()) {
+  checkStarts(model, batch, options.starts);
+}
+
+/** Throws ShapeError or DataError unless every start has the shape of the inputs. */
+export function checkStarts(model: Classifier, batch: LabelledBatch, starts: AttackOptions["starts"]): void {
+  for (const [i, start] of (starts ?? []).entries()) {
     checkBatch(start, `options.starts[${i}]`, model.inputShape);
     if (sampleCount(start) === sampleCount(batch.inputs)) continue;
     const expected = `${sampleCount(batch.inputs)} samples, as in the batch`;
     throw new ShapeError({ argument: `options.starts[${i}]`, expected, received: sampleCount(start) });
   }
+}
+
+/** Everything checked before a model is looked at within a budget, on `count` samples. */
+export function checkBudgetedSamples(model: Classifier, batch: LabelledBatch, budget: Budget, count: number): void {
+  checkBudget(budget, model.bounds);
+  checkSamples(model, batch);
+  checkInteger(count, 1, "options.samples");
 }
 
 export function isDifferentiable(model: Classifier): model is DifferentiableClassifier {

@@ -9,6 +9,7 @@ import {
   type DifferentiableClassifier,
   distances,
   evaluateLoss,
+  gatherBatch,
   type LabelledBatch,
   type NumericBatch,
   predictedClasses,
@@ -22,7 +23,7 @@ import {
   type WorkOptions,
 } from "@worstcase/core";
 import type { Attack } from "./attack.js";
-import { checkAttack, checkInteger, checkLogits, checkSamples } from "./checks.js";
+import { checkAttack, checkInteger, checkLogits, checkSamples, checkStarts } from "./checks.js";
 import { budgetTolerance, PerturbationSet, type Values } from "./perturbationSet.js";
 import { type Meter, metered, withSurrogateGradients } from "./surrogate.js";
 import { repairWarnings, zeroGradientWarning } from "./warnings.js";
@@ -34,6 +35,8 @@ export interface EvaluateAttackOptions extends WorkOptions {
   readonly batchSize?: number | undefined;
   /** Where gradients come from, when not from the model itself. */
   readonly surrogate?: DifferentiableClassifier | undefined;
+  /** Points worth trying as starts, each of the shape of the inputs. Attacks without starts ignore them. */
+  readonly starts?: readonly NumericBatch[] | undefined;
 }
 
 export interface AttackResult {
@@ -69,6 +72,7 @@ export async function evaluateAttack(
   const attacked = options.surrogate ? withSurrogateGradients(model, options.surrogate) : model;
   checkAttack(attacked, attack, options.budget);
   checkSamples(model, batch);
+  checkStarts(model, batch, options.starts);
   const batchSize = options.batchSize ?? 128;
   checkInteger(batchSize, 1, "options.batchSize");
 
@@ -77,8 +81,10 @@ export async function evaluateAttack(
   const clean = await classify(view, batch, batchSize, options.signal);
   const correct = clean.fooled.map((fooled) => 1 - fooled);
   const positions = where(correct);
+  const starts = options.starts?.map((start) => gatherBatch(start, positions));
   const outcome = await attackCorrectSamples(view, meter, takeSamples(batch, positions), attack, {
     ...options,
+    starts,
     batchSize,
   });
 
@@ -132,7 +138,9 @@ export async function attackCorrectSamples(
     throwIfAborted(signal, attack.name);
     const rows = Int32Array.from({ length: Math.min(batchSize, total - from) }, (_, j) => from + j);
     meter.startWatch();
-    points.set(await runRepaired(model, takeSamples(batch, rows), attack, options, repaired), from * size);
+    const starts = options.starts?.map((start) => gatherBatch(start, rows));
+    const chunk = takeSamples(batch, rows);
+    points.set(await runRepaired(model, chunk, attack, { ...options, starts }, repaired), from * size);
     onEvent?.({ type: "progress", task: `${attack.name} at ${budget.epsilon}`, done: from + rows.length, total });
   }
   const moved: NumericBatch = { data: points, shape: batch.inputs.shape };
@@ -153,8 +161,8 @@ async function runRepaired(
   options: EvaluateAttackOptions,
   repaired: { budget: number; bounds: number },
 ): Promise<Values> {
-  const { budget, rng, signal } = options;
-  const result = await attack.run(model, batch, { budget, rng, signal });
+  const { budget, rng, signal, starts } = options;
+  const result = await attack.run(model, batch, { budget, rng, signal, starts });
   if (result.shape.join() !== batch.inputs.shape.join() || result.data.length !== batch.inputs.data.length) {
     const expected = `shape [${batch.inputs.shape.join(", ")}], that of the inputs`;
     throw new ShapeError({ argument: `result of ${attack.name}`, expected, received: result.shape });

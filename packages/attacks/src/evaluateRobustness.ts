@@ -4,24 +4,35 @@
 import {
   type Classifier,
   checkBudget,
+  gatherBatch,
   type LabelledBatch,
   type Norm,
+  type NumericBatch,
   type Rng,
   SettingError,
   sampleCount,
+  sampleSize,
   takeSamples,
   type Warning,
   type WorkEvent,
   type WorkOptions,
 } from "@worstcase/core";
 import type { Attack } from "./attack.js";
-import { type AttackUnit, findCompleted, type NamedAttack, unitFingerprint } from "./attackUnit.js";
+import {
+  type AttackUnit,
+  findCompleted,
+  type NamedAttack,
+  restorePoints,
+  storePoints,
+  unitFingerprint,
+} from "./attackUnit.js";
 import { checkAttack, checkInteger, checkSamples } from "./checks.js";
 import { attackCorrectSamples, classify, where } from "./evaluateAttack.js";
+import { inspectModel } from "./inspectModel.js";
 import { metered, withSurrogateGradients } from "./surrogate.js";
 import { samplesFingerprint, type TransferExamples, type TransferSource } from "./transfer/examples.js";
 import { SourceExamples } from "./transfer/sourceExamples.js";
-import { type AttackVerdicts, maskingWarnings, zeroGradientWarning } from "./warnings.js";
+import { type AttackVerdicts, type MaskingVerdict, maskingVerdict, maskingWarnings, zeroGradientWarning } from "./warnings.js";
 import { type Accuracy, accuracyOf } from "./wilson.js";
 
 /** A finished unit of work; save it and give it back as `completed` to resume. */
@@ -41,8 +52,25 @@ export interface RobustnessOptions extends WorkOptions<WorkEvent | UnitEvent> {
   readonly rng: Rng;
   /** Samples given to a model at once. Default 128. */
   readonly batchSize?: number | undefined;
+  /**
+   * `independent`: every attack meets every sample, so that attacks can be compared. `survivors`: attacks run in their order, each on the
+   * samples that no earlier one broke at this or a smaller epsilon; an attack's accuracy is then that after it. Default `independent`.
+   */
+  readonly order?: "independent" | "survivors" | undefined;
+  /** Whether attacks that take starts begin at the last points of the next smaller epsilon too. Default false. */
+  readonly warmStart?: boolean | undefined;
   /** Units saved from an earlier, interrupted call with the same arguments. */
   readonly completed?: readonly AttackUnit[] | undefined;
+}
+
+export interface AttackSummary {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** At each epsilon; with `survivors`, accuracy after this attack and all before it. */
+  readonly accuracy: readonly Accuracy[];
+  /** Samples evaluated on the model at all epsilons, without and with gradient. */
+  readonly calls: { readonly forward: number; readonly gradient: number };
+  readonly seconds: number;
 }
 
 export interface RobustnessResult {
@@ -52,8 +80,8 @@ export interface RobustnessResult {
   readonly epsilons: readonly number[];
   readonly samples: number;
   readonly clean: Accuracy;
-  /** Per attack, accuracy at each epsilon. */
-  readonly attacks: readonly { readonly name: string; readonly accuracy: readonly Accuracy[] }[];
+  /** Per attack, in order. */
+  readonly attacks: readonly AttackSummary[];
   /** Accuracy at each epsilon when every image meets the attack that is worst for it: an upper bound on robust accuracy. */
   readonly worst: readonly Accuracy[];
   /** Per epsilon, per sample: whether any attack breaks it (or it is misclassified from the start). */
@@ -65,10 +93,14 @@ export interface RobustnessResult {
   readonly calls: { readonly forward: number; readonly gradient: number };
   readonly seconds: number;
   readonly warnings: readonly Warning[];
+  /** Whether the warnings speak for masked gradients. */
+  readonly masking: MaskingVerdict;
 }
 
 interface Entry extends NamedAttack {
   readonly strength: AttackVerdicts["strength"];
+  /** Whether its points come from another model. */
+  readonly transferred: boolean;
   /** Makes the attack when it is first needed: transfer examples cost gradients of another model. */
   prepare(epsilon: number): Promise<Attack | Attack<Classifier>>;
 }
@@ -86,6 +118,13 @@ export async function evaluateRobustness(
   const { norm, epsilons, batchSize = 128, completed = [], onEvent, signal } = options;
   checkInteger(batchSize, 1, "options.batchSize");
   checkEpsilons(model, norm, epsilons);
+  if (options.order !== undefined && options.order !== "independent" && options.order !== "survivors") {
+    throw new SettingError({
+      argument: "options.order",
+      expected: "independent or survivors",
+      received: options.order,
+    });
+  }
   checkSamples(model, batch);
   const samples = samplesFingerprint(batch);
   const sources = (options.sources ?? []).map(
@@ -94,41 +133,58 @@ export async function evaluateRobustness(
   const entries = [...options.attacks.map(ownEntry), ...sources.map(transferEntry)];
   checkEntries(model, entries, { norm, epsilon: epsilons[0] });
 
-  const print = (entry: NamedAttack, e: number) =>
-    unitFingerprint(model, entry, samples, norm, epsilons[e], epsilons.slice(0, e), options.rng);
-  const find = (entry: NamedAttack, e: number) =>
-    findCompleted(completed, entry.name, norm, epsilons[e], print(entry, e));
-  const known = entries.map((entry) => epsilons.map((_, e) => find(entry, e)));
+  const plan = planUnits(entries, epsilons, options.order ?? "independent");
+  const prints = new Map<PlannedUnit, string>();
+  for (const planned of plan) {
+    const { entry, e, before } = planned;
+    const chain = {
+      ...(options.warmStart ? { warmStart: true as const } : {}),
+      ...(options.order === "survivors" && before ? { after: prints.get(before) ?? "" } : {}),
+    };
+    const smaller = epsilons.slice(0, e);
+    prints.set(planned, unitFingerprint(model, entry, samples, norm, epsilons[e], smaller, options.rng, chain));
+  }
+  const known = new Map(
+    plan.map((planned) => {
+      const { entry, e } = planned;
+      return [planned, findCompleted(completed, entry.name, norm, epsilons[e], prints.get(planned) ?? "")];
+    }),
+  );
 
   const started = performance.now();
   const cleanView = metered(model);
+  const budget = { norm, epsilon: epsilons[epsilons.length - 1] };
+  const inspected = await inspectModel(cleanView.model, batch, { budget, rng: options.rng, signal });
   const clean = await classify(cleanView.model, batch, batchSize, signal);
   const start: Progress = {
     fooled: Array.from(clean.fooled, Boolean),
     distance: new Array(clean.fooled.length).fill(0),
     loss: Array.from(clean.loss),
   };
-  const units: AttackUnit[][] = [];
-  for (const [k, entry] of entries.entries()) {
-    let progress = start;
-    const row: AttackUnit[] = [];
-    for (const [e, epsilon] of epsilons.entries()) {
-      let unit = known[k][e];
-      if (!unit) {
-        unit = await attackUnit(model, batch, entry, epsilon, progress, print(entry, e), { ...options, batchSize });
-        onEvent?.({ type: "unit", unit });
-      }
-      row.push(unit);
-      progress = unit;
+  const done = new Map<PlannedUnit, AttackUnit>();
+  const units: AttackUnit[][] = entries.map(() => []);
+  for (const planned of plan) {
+    const { entry, k, e, before } = planned;
+    let unit = known.get(planned);
+    if (!unit) {
+      const progress = (before && done.get(before)) ?? start;
+      const starts = e > 0 ? startsFrom(batch, units[k][e - 1]) : undefined;
+      unit = await attackUnit(model, batch, entry, epsilons[e], progress, prints.get(planned) ?? "", {
+        ...options,
+        batchSize,
+        starts,
+      });
+      onEvent?.({ type: "unit", unit });
     }
-    units.push(row);
+    done.set(planned, unit);
+    units[k][e] = unit;
   }
 
   const worstFooled = epsilons.map((_, e) =>
     start.fooled.map((fooled, i) => fooled || units.some((row) => row[e].fooled[i])),
   );
   const flat = units.flat();
-  const warnings = collectWarnings(entries, units, epsilons);
+  const warnings = [...inspected, ...collectWarnings(entries, units, epsilons)];
   for (const warning of warnings) onEvent?.({ type: "warning", warning });
   return {
     model: model.id,
@@ -136,18 +192,75 @@ export async function evaluateRobustness(
     epsilons: [...epsilons],
     samples: sampleCount(batch.inputs),
     clean: accuracyOf(start.fooled),
-    attacks: entries.map(({ name }, k) => ({ name, accuracy: units[k].map((unit) => accuracyOf(unit.fooled)) })),
+    attacks: entries.map((entry, k) => summarise(entry, units[k])),
     worst: worstFooled.map(accuracyOf),
     worstFooled,
     units: flat,
     transferExamples: sources.flatMap((source) => source.made()),
-    calls: {
-      forward: flat.reduce((sum, unit) => sum + unit.calls.forward, cleanView.meter.forward),
-      gradient: flat.reduce((sum, unit) => sum + unit.calls.gradient, 0),
-    },
+    calls: addCalls([...flat.map((unit) => unit.calls), cleanView.meter]),
     seconds: (performance.now() - started) / 1000,
     warnings,
+    masking: maskingVerdict(warnings),
   };
+}
+
+/** One attack at one epsilon, and the unit whose broken samples it does not meet again. */
+interface PlannedUnit {
+  readonly entry: Entry;
+  readonly k: number;
+  readonly e: number;
+  readonly before: PlannedUnit | null;
+}
+
+/** The units in the order they are made: attack by attack, or with `survivors` epsilon by epsilon. */
+function planUnits(
+  entries: readonly Entry[],
+  epsilons: readonly number[],
+  order: "independent" | "survivors",
+): PlannedUnit[] {
+  const plan: PlannedUnit[] = [];
+  const last = () => plan[plan.length - 1] ?? null;
+  if (order === "survivors") {
+    for (const e of epsilons.keys()) {
+      for (const [k, entry] of entries.entries()) plan.push({ entry, k, e, before: last() });
+    }
+    return plan;
+  }
+  for (const [k, entry] of entries.entries()) {
+    for (const e of epsilons.keys()) plan.push({ entry, k, e, before: e > 0 ? last() : null });
+  }
+  return plan;
+}
+
+function summarise(entry: Entry, units: readonly AttackUnit[]): AttackSummary {
+  const { name, attack } = entry;
+  return {
+    name,
+    settings: attack.settings,
+    accuracy: units.map((unit) => accuracyOf(unit.fooled)),
+    calls: addCalls(units.map((unit) => unit.calls)),
+    seconds: units.reduce((sum, unit) => sum + unit.seconds, 0),
+  };
+}
+
+function addCalls(all: readonly { readonly forward: number; readonly gradient: number }[]): {
+  forward: number;
+  gradient: number;
+} {
+  const total = { forward: 0, gradient: 0 };
+  for (const { forward, gradient } of all) {
+    total.forward += forward;
+    total.gradient += gradient;
+  }
+  return total;
+}
+
+/** The stored points of the next smaller epsilon as starts for the whole batch. */
+function startsFrom(batch: LabelledBatch, unit: AttackUnit): NumericBatch[] | undefined {
+  if (!unit.ends) return undefined;
+  const data = batch.inputs.data.slice();
+  restorePoints(unit.ends, data, sampleSize(batch.inputs));
+  return [{ data, shape: batch.inputs.shape }];
 }
 
 type Progress = Pick<AttackUnit, "fooled" | "distance" | "loss">;
@@ -159,9 +272,9 @@ async function attackUnit(
   epsilon: number,
   before: Progress,
   print: string,
-  options: RobustnessOptions & { batchSize: number },
+  options: RobustnessOptions & { batchSize: number; starts?: readonly NumericBatch[] | undefined },
 ): Promise<AttackUnit> {
-  const { norm, batchSize, signal, onEvent } = options;
+  const { norm, batchSize, signal, onEvent, warmStart } = options;
   const positions = where(Uint8Array.from(before.fooled, (fooled) => (fooled ? 0 : 1)));
   const { model: view, meter } = metered(entry.surrogate ? withSurrogateGradients(model, entry.surrogate) : model);
   const started = performance.now();
@@ -169,10 +282,12 @@ async function attackUnit(
   const distance = [...before.distance];
   const loss = [...before.loss];
   let warnings: readonly Warning[] = [];
+  let ends: AttackUnit["ends"];
   if (positions.length > 0 && epsilon > 0) {
     const attack = renamed(await entry.prepare(epsilon), entry.name);
     const rng = options.rng.fork(`${entry.name}/${norm}/${epsilon}`);
-    const settings = { budget: { norm, epsilon }, rng, batchSize, signal, onEvent };
+    const starts = options.starts?.map((given) => gatherBatch(given, positions));
+    const settings = { budget: { norm, epsilon }, rng, batchSize, signal, onEvent, starts };
     const outcome = await attackCorrectSamples(view, meter, takeSamples(batch, positions), attack, settings);
     positions.forEach((i, j) => {
       fooled[i] = outcome.fooled[j] === 1;
@@ -180,6 +295,17 @@ async function attackUnit(
       loss[i] = outcome.loss[j];
     });
     warnings = outcome.warnings;
+    if (warmStart) {
+      const points = batch.inputs.data.slice();
+      const size = sampleSize(batch.inputs);
+      const open: number[] = [];
+      positions.forEach((i, j) => {
+        if (fooled[i]) return;
+        points.set(outcome.points.subarray(j * size, (j + 1) * size), i * size);
+        open.push(i);
+      });
+      ends = storePoints(points, open, size);
+    }
   }
   return {
     attack: entry.name,
@@ -191,6 +317,7 @@ async function attackUnit(
     loss,
     calls: { forward: meter.forward, gradient: meter.gradient },
     zeroGradients: { ...meter.watched },
+    ...(ends ? { ends } : {}),
     seconds: (performance.now() - started) / 1000,
     warnings,
   };
@@ -204,13 +331,13 @@ function renamed(attack: Attack | Attack<Classifier>, name: string): Attack {
 
 function ownEntry(named: NamedAttack): Entry {
   const strength = named.attack.kind === "single-step" ? "single-step" : "iterative";
-  return { ...named, strength, prepare: async () => named.attack };
+  return { ...named, strength, transferred: false, prepare: async () => named.attack };
 }
 
 function transferEntry(source: SourceExamples): Entry {
   const { attack } = source;
   const strength = source.madeBy === "single-step" ? "single-step" : "iterative";
-  return { name: attack.name, attack, strength, prepare: (epsilon) => source.attackAt(epsilon) };
+  return { name: attack.name, attack, strength, transferred: true, prepare: (epsilon) => source.attackAt(epsilon) };
 }
 
 function collectWarnings(
@@ -224,10 +351,11 @@ function collectWarnings(
     return first && !entry.surrogate ? zeroGradientWarning(entry.name, first.zeroGradients) : [];
   });
   const verdicts = entries.map(
-    ({ name, strength, attack, surrogate }, k): AttackVerdicts => ({
+    ({ name, strength, attack, surrogate, transferred }, k): AttackVerdicts => ({
       name,
       strength,
       ownGradients: attack.needs.gradients && !surrogate,
+      blackBox: !attack.needs.gradients && !transferred,
       fooled: units[k].map((unit) => unit.fooled),
     }),
   );

@@ -53,7 +53,14 @@ describe("maskingWarnings", () => {
 
   it("flags FGSM that is stronger than PGD", () => {
     const own = [attack("fgsm", "single-step", true, 300, 100), attack("pgd", "iterative", true, 330, 100)];
-    expect(codes(...own)).toEqual(["gradient-masking"]);
+    expect(codes(...own)).toEqual(["single-step-stronger"]);
+  });
+
+  it("flags a black box that is stronger than the gradients of the model", () => {
+    const own = attack("pgd", "iterative", true, 399, 55);
+    const search = { ...attack("square", "iterative", false, 350, 55), blackBox: true };
+    expect(codes(own, search)).toEqual(["black-box-stronger"]);
+    expect(codes(own, { ...attack("square", "iterative", false, 420, 90), blackBox: true })).toEqual([]);
   });
 
   it("flags surrogate gradients that break more", () => {

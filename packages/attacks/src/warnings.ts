@@ -34,6 +34,8 @@ export interface AttackVerdicts {
   readonly name: string;
   /** Whether it followed the gradients of the model itself. */
   readonly ownGradients: boolean;
+  /** Whether it followed no gradients at all, its own or those of a transfer source. */
+  readonly blackBox?: boolean;
   /** `single-step` attacks are compared with single-step ones; transfer counts as what made its examples. */
   readonly strength: "single-step" | "iterative";
   /** Per epsilon, per sample. */
@@ -41,7 +43,7 @@ export interface AttackVerdicts {
 }
 
 /**
- * Codes `gradient-masking` and `weak-attack`, from what the attacks of one model broke. `epsilons` names the rows of `fooled`.
+ * Codes `gradient-masking`, `black-box-stronger`, `single-step-stronger` and `weak-attack`, from what the attacks of one model broke. `epsilons` names the rows of `fooled`.
  * Differences count when a paired sign test says so (more than two standard errors), so that chance is not reported.
  */
 export function maskingWarnings(attacks: readonly AttackVerdicts[], epsilons: readonly number[]): Warning[] {
@@ -54,8 +56,9 @@ export function maskingWarnings(attacks: readonly AttackVerdicts[], epsilons: re
     const rivals = alike.length > 0 ? alike : ownIterative;
     if (rivals.length > 0) {
       const limit = rivals === ownSingle ? singleStepLimit : 0;
+      const code = attack.blackBox ? "black-box-stronger" : "gradient-masking";
       warnings.push(
-        ...report("gradient-masking", attack, rivals, epsilons, limit, "gradients of the model mislead its attacker"),
+        ...report(code, attack, rivals, epsilons, limit, "gradients of the model mislead its attacker"),
       );
     } else if (ownSingle.length > 0) {
       const advice = "one gradient step overstates robustness: run an iterative attack";
@@ -65,7 +68,7 @@ export function maskingWarnings(attacks: readonly AttackVerdicts[], epsilons: re
   if (ownIterative.length > 0) {
     const reason = "one step should not beat many: gradients are misleading or the step size is wrong";
     for (const attack of ownSingle)
-      warnings.push(...report("gradient-masking", attack, ownIterative, epsilons, 0, reason));
+      warnings.push(...report("single-step-stronger", attack, ownIterative, epsilons, 0, reason));
   }
   return warnings;
 }
@@ -106,7 +109,29 @@ function report(
   return worst ? [{ code, message: worst.message }] : [];
 }
 
-function percent(value: number): string {
+/** Codes that speak for masked gradients. */
+const maskingCodes: readonly string[] = [
+  "gradient-masking",
+  "black-box-stronger",
+  "single-step-stronger",
+  "zero-gradient",
+  "constant-loss",
+];
+
+export interface MaskingVerdict {
+  /** Whether accuracy under gradient attacks should not be believed for this model. */
+  readonly suspected: boolean;
+  /** The warnings that say so, by code. */
+  readonly codes: readonly string[];
+}
+
+/** Whether the warnings speak for masked gradients. */
+export function maskingVerdict(warnings: readonly Warning[]): MaskingVerdict {
+  const codes = [...new Set(warnings.map(({ code }) => code))].filter((code) => maskingCodes.includes(code));
+  return { suspected: codes.length > 0, codes };
+}
+
+export function percent(value: number): string {
   return `${(100 * value).toFixed(1)} %`;
 }
 

@@ -1,19 +1,24 @@
-// Conformance suite for attacks: what the harness and the users of every attack rely on. Run it with vitest:
+// Conformance suite for attacks within a budget and for minimum-norm attacks: what the harness and the users of every attack rely on.
+// Run it with vitest:
 //   describeAttack({ name: "my attack", create: () => myAttack() })
+// Minimum-norm attacks are tested as they are and, by withinBudget, beside a budget.
 
-import { type Budget, createRng, distances, type LabelledBatch, type Norm, normOf } from "@worstcase/core";
+import { type Budget, type Classifier, createRng, distances, dualNorm, type LabelledBatch, type Norm, normOf, predictedClasses } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
 import type { Attack } from "../attack.js";
 import { evaluateAttack } from "../evaluateAttack.js";
+import { type MinimumNormAttack, withinBudget } from "../minimumNorm.js";
 import { linearMargin, linearToy, linearWorstMargin, quadraticToy, quantisedToy } from "./toyClassifiers.js";
 
 export interface AttackConformance {
   /** Title of the suite. */
   readonly name: string;
   /** A new attack with the settings to test. It should not stop at success when `exactOnLinear` is set. */
-  readonly create: () => Attack;
-  /** Whether the attack reaches the exact worst margin of two-class linear models. Default false. */
-  readonly exactOnLinear?: boolean;
+  readonly create: () => Attack | MinimumNormAttack | Attack<Classifier> | MinimumNormAttack<Classifier>;
+  /** Whether the attack reaches the exact worst margin of two-class linear models, in all its norms or in some. Default false. */
+  readonly exactOnLinear?: boolean | readonly Norm[];
+  /** Minimum-norm attacks: largest ratio of the found to the exact distance on two-class linear models. Default: not tested. */
+  readonly nearOnLinear?: number;
   /** Whether the attack is never weaker than no attack, in margin. Default true. */
   readonly neverWorseThanClean?: boolean;
 }
@@ -22,21 +27,36 @@ const box = { lower: 0, upper: 1 };
 
 /** Declares the suite; call it at the top level of a vitest file. */
 export function describeAttack(options: AttackConformance): void {
-  const { create, exactOnLinear = false, neverWorseThanClean = true } = options;
+  const { exactOnLinear = false, nearOnLinear, neverWorseThanClean = true } = options;
+  const create = () => asAttack(options.create());
   const { norms } = create().needs;
   describe(`${options.name} is a conforming attack`, () => {
     describe.each(norms)("in %s", (norm) => {
       const budget = { norm, epsilon: norm === "linf" ? 0.05 : 0.2 };
       describeContract(create, budget);
       if (neverWorseThanClean) describeStrength(create, budget);
-      if (exactOnLinear) describeLinear(create, norm);
+      const exact = exactOnLinear === true || (exactOnLinear !== false && exactOnLinear.includes(norm));
+      if (exact) describeLinear(create, norm);
+      const first = options.create();
+      if (isMinimumNorm(first)) describeMinimumNorm(options.create as () => MinimumNormAttack, norm, nearOnLinear);
     });
     describeMisuse(create);
   });
 }
 
+function isMinimumNorm(attack: object): attack is MinimumNormAttack {
+  return "find" in attack;
+}
+
+function asAttack(attack: ReturnType<AttackConformance["create"]>): Attack {
+  return isMinimumNorm(attack) ? withinBudget(attack) : (attack as Attack);
+}
+
 function describeContract(create: () => Attack, budget: Budget): void {
-  const centres = [0, 1, 2].map((c) => [0, 1, 2, 3].map((k) => (k % 3 === c ? 0.7 : 0.3)));
+  const classes = Math.max(3, create().needs.minimumClasses ?? 2);
+  const centres = Array.from({ length: classes }, (_, c) =>
+    [0, 1, 2, 3].map((k) => (k % 3 === c || (c === 3 && k === 3) ? 0.7 : 0.3)),
+  );
   const model = quadraticToy(centres, box);
   const batch = randomBatch(23, 4, 3, "float32");
 
@@ -93,18 +113,7 @@ function describeContract(create: () => Attack, budget: Budget): void {
   });
 
   it("gives numbers when gradients vanish", async () => {
-    const masked = quantisedToy(
-      linearToy(
-        [
-          [1, 0, 0, 0],
-          [0, 1, 0, 0],
-          [0, 0, 1, 0],
-        ],
-        [0, 0, 0],
-        box,
-      ),
-      0.5,
-    );
+    const masked = quantisedToy(linearToy(identity(classes, 4), new Array(classes).fill(0), box), 0.5);
     const result = await create().run(masked, batch, { budget, rng: createRng(1) });
     expect(result.data.every(Number.isFinite)).toBe(true);
   });
@@ -118,14 +127,15 @@ function describeContract(create: () => Attack, budget: Budget): void {
 
 function describeStrength(create: () => Attack, budget: Budget): void {
   it("never lowers the margin of a smooth model below the clean one", async () => {
-    const model = quadraticToy(
-      [
-        [0.2, 0.4, 0.6],
-        [0.8, 0.5, 0.1],
-      ],
-      box,
-    );
-    const batch = randomBatch(40, 3, 2, "float64");
+    const centres = [
+      [0.2, 0.4, 0.6],
+      [0.8, 0.5, 0.1],
+      [0.5, 0.9, 0.4],
+      [0.3, 0.1, 0.9],
+    ];
+    const classes = create().needs.minimumClasses ?? 2;
+    const model = quadraticToy(centres.slice(0, classes), box);
+    const batch = randomBatch(40, 3, classes, "float64");
     const clean = await evaluateAttack(model, batch, create(), {
       budget: { ...budget, epsilon: 0 },
       rng: createRng(1),
@@ -177,6 +187,65 @@ function describeLinear(create: () => Attack, norm: Norm): void {
   });
 }
 
+/** Distances on linear models are |margin| / ||s||_dual without bounds. */
+function describeMinimumNorm(create: () => MinimumNormAttack, norm: Norm, nearOnLinear: number | undefined): void {
+  const weights = [
+    [0.9, -1.2, 0, 0.4, 2],
+    [-0.3, 0.8, 0, -1.1, 0.5],
+  ];
+  const model = linearToy(weights, [0.2, -0.1], { lower: -50, upper: 50 });
+  const batch = correctBatch(randomBatch(20, 5, 2, "float64"), (x, label) => linearMargin(model, x, label));
+
+  it("finds misclassified points, none nearer than the boundary of a linear model", async () => {
+    const found = await create().find(model, batch, { norm, rng: createRng(5) });
+    const classes = predictedClasses(await model.logits(found));
+    const slope = weights[1].map((w, k) => w - weights[0][k]);
+    let hit = 0;
+    for (const [i, distance] of distances(batch.inputs, found, norm).entries()) {
+      const margin = linearMargin(model, batch.inputs.data.subarray(5 * i, 5 * i + 5), batch.labels[i]);
+      const exact = -margin / normOf(slope, dualNorm(norm));
+      if (classes[i] === batch.labels[i]) {
+        expect(distance).toBe(0);
+        continue;
+      }
+      hit++;
+      expect(distance).toBeGreaterThanOrEqual(exact * (1 - 1e-9));
+      if (nearOnLinear !== undefined) expect(distance / exact).toBeLessThanOrEqual(nearOnLinear);
+    }
+    expect(hit).toBe(nearOnLinear === undefined ? hit : 20);
+    expect(hit).toBeGreaterThan(0);
+  });
+
+  it("returns misclassified samples and unreachable ones unchanged", async () => {
+    const wrong = { ...batch, labels: batch.labels.map((label) => 1 - label) };
+    expect(await create().find(model, wrong, { norm, rng: createRng(5) })).toEqual(batch.inputs);
+    const constant = linearToy(
+      [
+        [0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+      ],
+      [1, 0],
+      box,
+    );
+    const sure = { ...batch, labels: new Int32Array(20) };
+    expect(await create().find(constant, sure, { norm, rng: createRng(5) })).toEqual(batch.inputs);
+  });
+
+  it("refuses a reach that is no distance", async () => {
+    for (const reach of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      const run = create().find(model, batch, { norm, rng: createRng(1), reach });
+      await expect(run).rejects.toMatchObject({ code: "setting" });
+    }
+  });
+}
+
+/** `[classes][features]` with ones where class and feature agree, modulo the number of features. */
+function identity(classes: number, features: number): number[][] {
+  return Array.from({ length: classes }, (_, c) =>
+    Array.from({ length: features }, (_unused, k) => (k === c % features ? 1 + Math.floor(c / features) / 2 : 0)),
+  );
+}
+
 /** linf in [0, 1]: each coordinate moves alone to min(epsilon, distance to its bound). */
 function clippedSigns(slope: readonly number[], x: ArrayLike<number>, epsilon: number): number[] {
   return slope.map((s, k) => (s > 0 ? Math.min(epsilon, 1 - x[k]) : s < 0 ? -Math.min(epsilon, x[k]) : 0));
@@ -196,21 +265,15 @@ function clippedRay(slope: readonly number[], x: ArrayLike<number>, epsilon: num
 }
 
 function describeMisuse(create: () => Attack): void {
-  const model = linearToy(
-    [
-      [1, 0],
-      [0, 1],
-    ],
-    [0, 0],
-    box,
-  );
+  const { minimumClasses = 2 } = create().needs;
+  const model = linearToy(identity(minimumClasses, 2), new Array(minimumClasses).fill(0), box);
   const budget: Budget = { norm: create().needs.norms[0], epsilon: 0.1 };
   const batch = randomBatch(3, 2, 2, "float32");
   const run = (changes: Partial<LabelledBatch>, changed: Partial<Budget> = {}) =>
     create().run(model, { ...batch, ...changes }, { budget: { ...budget, ...changed }, rng: createRng(1) });
 
   it("refuses labels out of range, inputs out of bounds, NaN, wrong shapes and bad budgets", async () => {
-    await expect(run({ labels: Int32Array.of(0, 1, 2) })).rejects.toMatchObject({ code: "data" });
+    await expect(run({ labels: Int32Array.of(0, 1, minimumClasses) })).rejects.toMatchObject({ code: "data" });
     await expect(run({ labels: Int32Array.of(0, 1) })).rejects.toMatchObject({ code: "shape" });
     const outside = { data: Float32Array.of(0, 0.5, 1, 17, 0.5, 0.5), shape: [3, 2] };
     await expect(run({ inputs: outside })).rejects.toMatchObject({
@@ -229,7 +292,15 @@ function describeMisuse(create: () => Attack): void {
     if (unsupported) await expect(run({}, { norm: unsupported })).rejects.toMatchObject({ code: "unsupported" });
   });
 
-  it("accepts one sample and two classes", async () => {
+  if (minimumClasses > 2) {
+    it("refuses models with fewer classes than its loss needs", async () => {
+      const few = linearToy(identity(minimumClasses - 1, 2), new Array(minimumClasses - 1).fill(0), box);
+      const refused = create().run(few, { ...batch, labels: new Int32Array(3) }, { budget, rng: createRng(1) });
+      await expect(refused).rejects.toMatchObject({ code: "unsupported" });
+    });
+  }
+
+  it("accepts one sample and its fewest classes", async () => {
     const result = await create().run(model, pick(batch, [0]), { budget, rng: createRng(1) });
     expect(result.shape).toEqual([1, 2]);
   });

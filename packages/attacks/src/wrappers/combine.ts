@@ -16,31 +16,29 @@ import { BestPoints } from "../bestPoints.js";
 import { checkAttackRun, checkInteger } from "../checks.js";
 import { everySample, ModelCalls } from "../modelCalls.js";
 
-type AnyAttack = Attack | Attack<Classifier>;
-
 /** The attack `times` times, the i-th with the random stream `repeat i`, for the samples not fooled before. Throws SettingError. */
 export function repeat<C extends Classifier>(attack: Attack<C>, times: number): Attack<C> {
   checkInteger(times, 1, "times");
-  const parts = Array.from({ length: times }, () => attack as AnyAttack);
-  return combined("repeat", parts, "repeat", true) as Attack<C>;
+  const parts = Array.from({ length: times }, () => attack);
+  return combined("repeat", parts, "repeat", true);
 }
 
 /** The attacks one after the other, each on the samples that survived the earlier ones. Throws SettingError when none is given. */
 export function inOrder<C extends Classifier = DifferentiableClassifier>(...attacks: readonly Attack<C>[]): Attack<C> {
-  return combined("in-order", attacks as readonly AnyAttack[], "part", true) as Attack<C>;
+  return combined("in-order", attacks, "part", true);
 }
 
 /** The best point of all the attacks for every sample. Throws SettingError when none is given. */
 export function bestOf<C extends Classifier = DifferentiableClassifier>(...attacks: readonly Attack<C>[]): Attack<C> {
-  return combined("best-of", attacks as readonly AnyAttack[], "part", false) as Attack<C>;
+  return combined("best-of", attacks, "part", false);
 }
 
-function combined(
+function combined<C extends Classifier>(
   name: string,
-  parts: readonly AnyAttack[],
+  parts: readonly Attack<C>[],
   stream: string,
   onlySurvivors: boolean,
-): Attack {
+): Attack<C> {
   if (parts.length === 0) throw new SettingError({ argument: "attacks", expected: "at least one attack", received: "none" });
   const norms = parts[0].needs.norms.filter((norm) => parts.every((part) => part.needs.norms.includes(norm)));
   if (norms.length === 0) {
@@ -85,7 +83,7 @@ function combined(
   };
 }
 
-function strongestKind(parts: readonly AnyAttack[]): Attack["kind"] {
+function strongestKind(parts: readonly Pick<Attack, "kind">[]): Attack["kind"] {
   for (const kind of ["iterative", "single-step"] as const) if (parts.some((part) => part.kind === kind)) return kind;
   return "gradient-free";
 }
