@@ -6,7 +6,7 @@
 // factor. Arrays of blocks are `[count, p, p]`. Nothing is allocated after construction.
 
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
-import { addKronecker, type Layout } from "./layout.js";
+import { addKronecker, type Dimensions, type Layout } from "./layout.js";
 import type { DualMoments, SampleProblem, SampleTerm } from "./sampleTerm.js";
 import { symmetrise } from "./scaledBlock.js";
 import { createStepSearch, stepSearchSizes } from "./stepSearch.js";
@@ -15,11 +15,11 @@ import { createStepSearch, stepSearchSizes } from "./stepSearch.js";
 const startSlack = 0.1;
 
 /** Numbers of workspace memory that `createBallSamples` takes. */
-export function ballSamplesSize(count: number, layout: Layout): number {
-  return workspaceSize(...ballSizes(count, layout), ...stepSearchSizes(layout.order));
+export function ballSamplesSize(count: number, dimensions: Dimensions): number {
+  return workspaceSize(...ballSizes(count, dimensions), ...stepSearchSizes(dimensions.order));
 }
 
-function ballSizes(n: number, { features: d, order: p, entries }: Layout): number[] {
+function ballSizes(n: number, { features: d, order: p, entries }: Dimensions): number[] {
   const block = n * p * p;
   return [block, block, block, block, block, block, block, p * p, p * p, n * d, n * d, 2 * n * entries, 2 * n, entries];
 }

@@ -11,7 +11,7 @@ import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
 import { type Certifier, createCertifier } from "../certificate.js";
 import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
-import { createLayout } from "./layout.js";
+import { createLayout, dimensionsOf } from "./layout.js";
 import { createPointSamples, pointSamplesSize } from "./pointSamples.js";
 import type { SampleProblem, SampleTerm } from "./sampleTerm.js";
 import { createWeightPair, type WeightPair, weightPairSizes } from "./weightPair.js";
@@ -68,10 +68,10 @@ export interface InteriorHooks {
 
 /** Numbers of workspace memory that a solve takes. */
 export function interiorSize(count: number, features: number, radius: number): number {
-  const layout = createLayout(features, { a: 1, b: 1, c: 1 });
-  const { entries } = layout;
-  const samples = radius > 0 ? ballSamplesSize(count, layout) : pointSamplesSize(count, layout);
-  return samples + workspaceSize(...weightPairSizes(layout), entries * entries, entries * entries, entries);
+  const dimensions = dimensionsOf(features);
+  const { entries } = dimensions;
+  const samples = radius > 0 ? ballSamplesSize(count, dimensions) : pointSamplesSize(count, dimensions);
+  return samples + workspaceSize(...weightPairSizes(dimensions), entries * entries, entries * entries, entries);
 }
 
 /** Solves from the centred start. Throws ResourceError when the memory cannot be had and AbortedError on abort. */
@@ -84,9 +84,9 @@ export function solveInterior(
   const seconds = () => (performance.now() - started) / 1000;
   const { samples, beta, activation, kernels } = problem;
   const { count, features: d, loss } = samples;
+  const workspace = takeMemory(kernels, count, d, samples.radius);
   const layout = createLayout(d, activation);
   const { entries } = layout;
-  const workspace = takeMemory(kernels, count, d, samples.radius);
   const term: SampleTerm =
     samples.radius > 0 ? createBallSamples(samples, layout, workspace) : createPointSamples(samples, layout, workspace);
   const pair = createWeightPair(layout, beta, workspace);

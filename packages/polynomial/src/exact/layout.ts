@@ -4,12 +4,15 @@
 //   vector has N - 1 free numbers. gradient(M)_k = d <M, W(v)> / d v_k = weight_k M_k (+ M_corner on diagonal entries).
 //   <E_ab, sum_i C_i E_cd D_i> = (K[bc,da] + K[ac,db] + K[bd,ca] + K[ad,cb]) / 4,   K = sum_i upper(C_i) upper(D_i)'
 
-export interface Layout {
-  /** Number of features d, order p = d + 1, entries N, free numbers N - 1. */
+/** Number of features d, order p = d + 1, entries N, free numbers N - 1. */
+export interface Dimensions {
   readonly features: number;
   readonly order: number;
   readonly entries: number;
   readonly free: number;
+}
+
+export interface Layout extends Dimensions {
   /** Row and column of entry k, `[N]`, and entry of (row, column), `[p, p]`. */
   readonly row: Int32Array;
   readonly column: Int32Array;
@@ -21,10 +24,15 @@ export interface Layout {
   readonly liftedWeight: Float64Array;
 }
 
+export function dimensionsOf(features: number): Dimensions {
+  const order = features + 1;
+  const entries = (order * (order + 1)) / 2;
+  return { features, order, entries, free: entries - 1 };
+}
+
 export function createLayout(features: number, activation: { a: number; b: number; c: number }): Layout {
-  const d = features;
-  const p = d + 1;
-  const entries = (p * (p + 1)) / 2;
+  const dimensions = dimensionsOf(features);
+  const { features: d, order: p, entries } = dimensions;
   const row = new Int32Array(entries);
   const column = new Int32Array(entries);
   const entry = new Int32Array(p * p);
@@ -44,7 +52,7 @@ export function createLayout(features: number, activation: { a: number; b: numbe
       next++;
     }
   }
-  return { features, order: p, entries, free: entries - 1, row, column, entry, lift, weight, liftedWeight };
+  return { ...dimensions, row, column, entry, lift, weight, liftedWeight };
 }
 
 /** target <- target + factor * gradient of <matrix, W(v)>; matrix symmetric `[p, p]`, target `[N]` (corner left alone). */

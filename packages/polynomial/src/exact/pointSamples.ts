@@ -4,12 +4,12 @@
 //   sum_i y^2 row row' q_i,  q = (p/s) (eta/x + kappa loss'') / (p/s + eta/x + kappa loss'')   after eliminating x_i.
 
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
-import type { Layout } from "./layout.js";
+import type { Dimensions, Layout } from "./layout.js";
 import type { SampleProblem, SampleTerm } from "./sampleTerm.js";
 
 const startSlack = 0.1;
 
-export function pointSamplesSize(count: number, { entries }: Layout): number {
+export function pointSamplesSize(count: number, { entries }: Dimensions): number {
   return workspaceSize(count * entries, count * entries);
 }
 

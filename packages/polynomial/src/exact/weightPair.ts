@@ -8,7 +8,7 @@
 
 import type { Workspace } from "@worstcase/linalg";
 import { jacobiSvd } from "./jacobiSvd.js";
-import { addGradient, addKronecker, expand, type Layout, pack } from "./layout.js";
+import { addGradient, addKronecker, type Dimensions, expand, type Layout, pack } from "./layout.js";
 import { createScaledBlock, type ScaledBlock, scaledBlockSizes, symmetrise } from "./scaledBlock.js";
 
 export interface WeightPair {
@@ -36,7 +36,7 @@ export interface WeightPair {
   advance(primal: number, dual: number): void;
 }
 
-export function weightPairSizes({ order: p, entries }: Layout): number[] {
+export function weightPairSizes({ order: p, entries }: Dimensions): number[] {
   const blocks = [...scaledBlockSizes(p), ...scaledBlockSizes(p)];
   return [
     ...blocks,
