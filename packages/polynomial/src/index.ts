@@ -75,3 +75,13 @@ export {
   type WorstCaseOracle,
   worstCase,
 } from "./worstCase/worstCase.js";
+export { fitLinf, type LinfFit, type LinfFitOptions, type LinfRoundEvent } from "./linf/fitLinf.js";
+export {
+  fitPairwise,
+  type PairwiseFit,
+  type PairwiseFitOptions,
+  type PairwiseLoss,
+  type PairwiseRoundEvent,
+} from "./multiclass/fitPairwise.js";
+export type { JointRound, JointStatus } from "./multiclass/trainJoint.js";
+export { type DecomposeOptions, type Decomposition, decompose, decomposeNetwork } from "./decomposition/decompose.js";

@@ -119,7 +119,7 @@ test("inside the l2 ball around the box, nonincreasing in epsilon, and the point
   const f = randomQuadratic(rng, d);
   const points = batch(normals(rng, 10 * d), d);
   const labels = randomSigns(rng, 10);
-  let previous = new Float64Array(10).fill(Number.POSITIVE_INFINITY);
+  let previous: Float64Array = new Float64Array(10).fill(Number.POSITIVE_INFINITY);
   for (const epsilon of [0, 1e-12, 1e-9, 1e-3, 0.1, 0.4, 1, 1e3]) {
     const { lowerBounds } = linfLowerBounds(f, points, labels, epsilon);
     const outer = worstCase(f, points, labels, epsilon * Math.sqrt(d)).values;

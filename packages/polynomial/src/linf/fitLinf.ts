@@ -1,0 +1,150 @@
+// Certified l-infinity training (math.md 12.1, 24 F): the network with the best objective that the diagonal S-procedure certifies,
+//   min  sum_i kappa_i max(0, 1 - w_i) + beta sum_j |alpha_j|,   w_i = S-procedure bound of min over |D_k| <= epsilon of y f(x_i + D)
+// a convex program and a restriction of true l-infinity training: the true robust objective of the network is at most `objective`.
+// `lowerBound` holds for the certified objective of every network of any width.
+
+import { type NumericBatch, type Radius, SettingError, type Warning, type WorkOptions } from "@worstcase/core";
+import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg";
+import { type Activation, checkActivation, paperActivation } from "../activation.js";
+import { type ClassWeights, type HingeLoss, hingeWeights } from "../hingeWeights.js";
+import { checkInteger, checkKeys, checkNumber, checkPoints, checkSignLabels, type SignLabels } from "../inputs.js";
+import { scoresOf } from "../multiclass/fitPairwise.js";
+import { type JointRound, type JointStatus, trainJoint } from "../multiclass/trainJoint.js";
+import type { Neurons, Quadratic } from "../quadratic.js";
+import { type BoxOptions, createBoxAdversary, epsilonValue } from "./boxProblem.js";
+import { createLinfAdversary } from "./linfAdversary.js";
+import { linfLowerBounds } from "./linfBounds.js";
+
+export interface LinfRoundEvent extends JointRound {
+  readonly type: "round";
+}
+
+export interface LinfFitOptions extends BoxOptions, WorkOptions<LinfRoundEvent> {
+  /** Half-width of the adversary's box, in feature units; 0 trains the non-robust network. */
+  readonly epsilon: number | Radius;
+  /** Weight of sum |alpha_j|, > 0. Default 1e-3. */
+  readonly beta?: number;
+  /** Default `paperActivation`. */
+  readonly activation?: Activation;
+  /** Default `mean-hinge`. */
+  readonly loss?: HingeLoss;
+  readonly classWeights?: ClassWeights;
+  /** `[samples]` */
+  readonly sampleWeights?: ArrayLike<number>;
+  /** Relative gap to reach. Default 1e-2. */
+  readonly tolerance?: number;
+  /** Default 40. */
+  readonly maxRounds?: number;
+  /** Evaluations of the objective in all. Default 2000. */
+  readonly maxEvaluations?: number;
+  /** L-BFGS steps a round. Default 60. */
+  readonly stepsPerRound?: number;
+  /** Default min(2 features + 2, 64). */
+  readonly maxNeurons?: number;
+  /** Default none. */
+  readonly timeLimitSeconds?: number;
+  readonly kernels?: KernelRequest | Kernels;
+}
+
+export interface LinfFit {
+  readonly status: JointStatus;
+  /** Certified: the true l-infinity robust objective of the network is at most `total`. */
+  readonly objective: { readonly total: number; readonly hinge: number; readonly regulariser: number };
+  /** No network of any width has a smaller certified objective. */
+  readonly lowerBound: number;
+  readonly gap: number;
+  readonly neurons: Neurons;
+  readonly quadratic: Quadratic;
+  /** Certified worst margin of each training point, `[samples]`. */
+  readonly margins: Float64Array;
+  readonly epsilon: number;
+  readonly beta: number;
+  readonly iterations: number;
+  readonly evaluations: number;
+  readonly seconds: number;
+  readonly kernels: string;
+  readonly warnings: readonly Warning[];
+}
+
+const knownOptions = [
+  ...["epsilon", "beta", "activation", "loss", "classWeights", "sampleWeights", "tolerance", "maxRounds", "range"],
+  ...["maxEvaluations", "stepsPerRound", "maxNeurons", "timeLimitSeconds", "kernels", "signal", "onEvent", "immutable"],
+];
+
+/**
+ * Trains on points `[samples, features]` with labels +1 / -1. An evaluation costs one small interior-point solve per sample that is
+ * not clearly safe: fit for up to about 60 features and some thousand samples. Throws ShapeError, DataError or SettingError on
+ * misuse, AbortedError when the signal fires. Deterministic for given kernels.
+ */
+export function fitLinf(points: NumericBatch, labels: SignLabels, options: LinfFitOptions): LinfFit {
+  const started = performance.now();
+  if (typeof options !== "object" || options === null) {
+    throw new SettingError({ argument: "options", expected: "an object with an epsilon", received: options });
+  }
+  checkKeys(options, knownOptions);
+  const epsilon = epsilonValue(options.epsilon, "options.epsilon");
+  const { beta = 1e-3, activation = paperActivation, tolerance = 1e-2, timeLimitSeconds } = options;
+  checkNumber(beta, "options.beta", 0, true);
+  checkNumber(tolerance, "options.tolerance", 0, true);
+  checkActivation(activation, "options.activation");
+  const [n, d] = checkPoints(points, "points");
+  checkSignLabels(labels, n);
+  const { maxRounds = 40, maxEvaluations = 2000, stepsPerRound = 60 } = options;
+  const maxNeurons = options.maxNeurons ?? Math.min(2 * d + 2, 64);
+  for (const [name, value] of Object.entries({ maxRounds, maxEvaluations, stepsPerRound })) {
+    checkInteger(value, `options.${name}`, 1);
+  }
+  checkInteger(maxNeurons, "options.maxNeurons", 2);
+  if (timeLimitSeconds !== undefined) checkNumber(timeLimitSeconds, "options.timeLimitSeconds", 0, true);
+  const kernels = typeof options.kernels === "object" ? options.kernels : chooseKernels(options.kernels ?? "auto");
+  const kappa = hingeWeights(labels, options);
+  const box: BoxOptions = {
+    ...(options.range === undefined ? {} : { range: options.range }),
+    ...(options.immutable === undefined ? {} : { immutable: options.immutable }),
+  };
+  const boxes = createBoxAdversary(d, epsilon, box);
+
+  const adversary = createLinfAdversary(points, Float64Array.from(labels), boxes, activation, kernels);
+  const outcome = trainJoint(
+    { adversary, loss: "sum", kappa, beta, maxNeuronsPerBlock: maxNeurons, kernels },
+    {
+      tolerance,
+      maxRounds,
+      stepsPerRound,
+      maxEvaluations,
+      timeLimitSeconds: timeLimitSeconds ?? Number.POSITIVE_INFINITY,
+    },
+    { signal: options.signal, onRound: (report) => options.onEvent?.({ type: "round", ...report }) },
+  );
+  const [quadratic] = scoresOf(outcome.network, 1, d, activation);
+  const margins = linfLowerBounds(quadratic, points, labels, epsilon, { kernels, ...box }).lowerBounds;
+  let hinge = 0;
+  for (let i = 0; i < n; i++) hinge += kappa[i] * Math.max(0, 1 - margins[i]);
+  const neurons = quadratic.neurons as Neurons;
+  let mass = 0;
+  for (const alpha of neurons.weights) mass += Math.abs(alpha);
+  const regulariser = beta * mass;
+  const total = hinge + regulariser;
+  const gap = (total - outcome.lower) / total;
+  const warnings: Warning[] = [];
+  if (gap > tolerance) {
+    const message = `training ended (${outcome.status}) at a relative gap of ${gap.toExponential(1)}, above ${tolerance}`;
+    warnings.push({ code: "gap-not-reached", message });
+  }
+  return {
+    status: outcome.status,
+    objective: { total, hinge, regulariser },
+    lowerBound: outcome.lower,
+    gap,
+    neurons,
+    quadratic,
+    margins,
+    epsilon,
+    beta,
+    iterations: outcome.rounds,
+    evaluations: outcome.evaluations,
+    seconds: (performance.now() - started) / 1000,
+    kernels: kernels.name,
+    warnings,
+  };
+}

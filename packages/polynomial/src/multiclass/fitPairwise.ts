@@ -1,0 +1,254 @@
+// Joint robust training of all classes (math.md 10): one network score f_c per class, trained on the exact pairwise worst margins
+//   w_ic = min over ||D|| <= r of f_y(x_i + D) - f_c(x_i + D)
+//   weston-watkins:  sum_i kappa_i sum_{c != y} max(0, 1 - w_ic) + beta sum_c sum_j |alpha_cj|
+//   crammer-singer:  sum_i kappa_i max_{c != y} max(0, 1 - w_ic) + beta sum_c sum_j |alpha_cj|
+// Both are convex in the quadratics f_c. One-versus-all training collapses where most samples are negatives; this does not
+// compare a class with "the rest" but with each rival. The lower bound holds for every set of C networks of any width.
+
+import {
+  checkLabels,
+  DataError,
+  type NumericBatch,
+  type Radius,
+  SettingError,
+  ShapeError,
+  type Warning,
+  type WorkOptions,
+} from "@worstcase/core";
+import type { KernelRequest, Kernels } from "@worstcase/linalg";
+import { chooseKernels } from "@worstcase/linalg";
+import { type Activation, checkActivation, paperActivation } from "../activation.js";
+import { checkInteger, checkKeys, checkNumber, checkPoints } from "../inputs.js";
+import { pairwiseWorstMargins } from "../pairwise.js";
+import { type Quadratic, quadraticFromNeurons } from "../quadratic.js";
+import { radiusValue } from "../worstCase/worstCase.js";
+import type { FactoredNetwork } from "./adversary.js";
+import { bestConstantObjective } from "./bestConstant.js";
+import { createPairAdversary } from "./pairAdversary.js";
+import { evaluateRows, type RowLoss } from "./rowLoss.js";
+import { type JointRound, type JointStatus, trainJoint } from "./trainJoint.js";
+
+export type PairwiseLoss = "weston-watkins" | "crammer-singer";
+
+export interface PairwiseRoundEvent extends JointRound {
+  readonly type: "round";
+}
+
+export interface PairwiseFitOptions extends WorkOptions<PairwiseRoundEvent> {
+  /** l2 radius of the adversary in feature space; 0 trains the non-robust scores. */
+  readonly radius: number | Radius;
+  /** Default `weston-watkins`. */
+  readonly loss?: PairwiseLoss;
+  /** Weight of sum |alpha|, > 0. Default 1e-3. */
+  readonly beta?: number;
+  /** Default `paperActivation`. */
+  readonly activation?: Activation;
+  /** `balanced` gives every class present the same total weight; an array is the weight of each class. Default: all 1. */
+  readonly classWeights?: "balanced" | readonly number[];
+  /** Nonnegative, `[samples]`. */
+  readonly sampleWeights?: ArrayLike<number>;
+  /** Relative gap (objective - lower bound) / objective to reach. Default 1e-2. */
+  readonly tolerance?: number;
+  /** Default 60. */
+  readonly maxRounds?: number;
+  /** Default 4000. */
+  readonly maxEvaluations?: number;
+  /** L-BFGS steps a round. Default 60. */
+  readonly stepsPerRound?: number;
+  /** Default min(2 features + 2, 32). */
+  readonly maxNeuronsPerClass?: number;
+  /** Default none, so that results do not depend on the machine's speed. */
+  readonly timeLimitSeconds?: number;
+  readonly kernels?: KernelRequest | Kernels;
+}
+
+export interface PairwiseFit {
+  readonly status: JointStatus;
+  /** Exact robust objective of `quadratics`, evaluated anew from the data: hinge + regulariser. */
+  readonly objective: { readonly total: number; readonly hinge: number; readonly regulariser: number };
+  /** No set of networks has a smaller objective. */
+  readonly lowerBound: number;
+  readonly gap: number;
+  /** One score per class, each carrying its neurons. */
+  readonly quadratics: readonly Quadratic[];
+  /** Hinge of the best constant scores; `collapsed` when the objective is at least 0.9 times it. */
+  readonly constantObjective: number;
+  readonly collapsed: boolean;
+  readonly radius: number;
+  readonly beta: number;
+  readonly loss: PairwiseLoss;
+  readonly iterations: number;
+  readonly evaluations: number;
+  readonly seconds: number;
+  readonly kernels: string;
+  readonly warnings: readonly Warning[];
+}
+
+const collapseShare = 0.9;
+const knownOptions = [
+  ...["radius", "loss", "beta", "activation", "classWeights", "sampleWeights", "tolerance", "maxRounds"],
+  ...["maxEvaluations", "stepsPerRound", "maxNeuronsPerClass", "timeLimitSeconds", "kernels", "signal", "onEvent"],
+];
+
+/**
+ * Trains on features `[samples, features]` with class indices `[samples]`. Always returns the best scores found with their
+ * certificate; `status` says why training ended. Deterministic for given kernels. Throws ShapeError, DataError or SettingError
+ * on misuse, AbortedError when the signal fires.
+ */
+export function fitPairwise(
+  features: NumericBatch,
+  labels: Int32Array,
+  classCount: number,
+  options: PairwiseFitOptions,
+): PairwiseFit {
+  const started = performance.now();
+  if (typeof options !== "object" || options === null) {
+    throw new SettingError({ argument: "options", expected: "an object with a radius", received: options });
+  }
+  checkKeys(options, knownOptions);
+  const radius = radiusValue(options.radius, "options.radius");
+  const { loss = "weston-watkins", beta = 1e-3, activation = paperActivation, tolerance = 1e-2 } = options;
+  if (loss !== "weston-watkins" && loss !== "crammer-singer") {
+    throw new SettingError({ argument: "options.loss", expected: "weston-watkins or crammer-singer", received: loss });
+  }
+  checkNumber(beta, "options.beta", 0, true);
+  checkNumber(tolerance, "options.tolerance", 0, true);
+  checkActivation(activation, "options.activation");
+  const [n, d] = checkPoints(features, "features");
+  checkInteger(classCount, "classCount", 2);
+  checkLabels(labels, n, classCount);
+  const { maxRounds = 60, maxEvaluations = 4000, stepsPerRound = 60, timeLimitSeconds } = options;
+  const maxNeuronsPerClass = options.maxNeuronsPerClass ?? Math.min(2 * d + 2, 32);
+  for (const [name, value] of Object.entries({ maxRounds, maxEvaluations, stepsPerRound })) {
+    checkInteger(value, `options.${name}`, 1);
+  }
+  checkInteger(maxNeuronsPerClass, "options.maxNeuronsPerClass", 2);
+  if (timeLimitSeconds !== undefined) checkNumber(timeLimitSeconds, "options.timeLimitSeconds", 0, true);
+  const kernels = typeof options.kernels === "object" ? options.kernels : chooseKernels(options.kernels ?? "auto");
+  const kappa = sampleMass(labels, classCount, options);
+  const rowLoss: RowLoss = loss === "weston-watkins" ? "sum" : "max";
+
+  const adversary = createPairAdversary(features, labels, classCount, radius, activation, maxNeuronsPerClass, kernels);
+  const outcome = trainJoint(
+    { adversary, loss: rowLoss, kappa, beta, maxNeuronsPerBlock: maxNeuronsPerClass, kernels },
+    {
+      tolerance,
+      maxRounds,
+      stepsPerRound,
+      maxEvaluations,
+      timeLimitSeconds: timeLimitSeconds ?? Number.POSITIVE_INFINITY,
+    },
+    { signal: options.signal, onRound: (report) => options.onEvent?.({ type: "round", ...report }) },
+  );
+  const quadratics = scoresOf(outcome.network, classCount, d, activation);
+  // The objective once more, from the scores and the data alone.
+  const { margins } = pairwiseWorstMargins(quadratics, features, labels, radius, { kernels });
+  const slacks = new Float64Array(n * (classCount - 1));
+  for (let i = 0, r = 0; i < n; i++) {
+    for (let c = 0; c < classCount; c++) if (c !== labels[i]) slacks[r++] = 1 - margins[i * classCount + c];
+  }
+  const hinge = evaluateRows(rowLoss, slacks, classCount - 1, kappa, 0, new Float64Array(slacks.length));
+  let mass = 0;
+  for (const { neurons } of quadratics) for (const alpha of neurons?.weights ?? []) mass += Math.abs(alpha);
+  const regulariser = beta * mass;
+  const total = hinge + regulariser;
+  const gap = (total - outcome.lower) / total;
+  const classMass = new Float64Array(classCount);
+  for (let i = 0; i < n; i++) classMass[labels[i]] += kappa[i];
+  const constantObjective = bestConstantObjective(classMass, rowLoss);
+  const collapsed = constantObjective > 0 && total >= collapseShare * constantObjective;
+  const warnings: Warning[] = [];
+  if (gap > tolerance) {
+    const message = `training ended (${outcome.status}) at a relative gap of ${gap.toExponential(1)}, above ${tolerance}`;
+    warnings.push({ code: "gap-not-reached", message });
+  }
+  if (collapsed) {
+    const share = ((100 * total) / constantObjective).toFixed(0);
+    const message = `the objective is ${share} % of the best constant scores'; lower the radius or beta`;
+    warnings.push({ code: "collapsed-head", message });
+  }
+  const absent = Array.from(classMass.keys()).filter((c) => classMass[c] === 0);
+  if (absent.length > 0) {
+    warnings.push({ code: "absent-class", message: `no weight on class ${absent.join(", ")}` });
+  }
+  return {
+    status: outcome.status,
+    objective: { total, hinge, regulariser },
+    lowerBound: outcome.lower,
+    gap,
+    quadratics,
+    constantObjective,
+    collapsed,
+    radius,
+    beta,
+    loss,
+    iterations: outcome.rounds,
+    evaluations: outcome.evaluations,
+    seconds: (performance.now() - started) / 1000,
+    kernels: kernels.name,
+    warnings,
+  };
+}
+
+/** The scores of a factored network. */
+export function scoresOf(network: FactoredNetwork, blocks: number, d: number, activation: Activation): Quadratic[] {
+  return Array.from({ length: blocks }, (_, c) => {
+    const directions: number[] = [];
+    const weights: number[] = [];
+    for (let j = 0; j < network.count; j++) {
+      if (network.blocks[j] !== c) continue;
+      const v = network.vectors.subarray(j * d, (j + 1) * d);
+      let square = 0;
+      for (const value of v) square += value * value;
+      if (!(square > 0)) continue;
+      const length = Math.sqrt(square);
+      for (const value of v) directions.push(value / length);
+      weights.push(network.signs[j] * square);
+    }
+    return quadraticFromNeurons(
+      { directions: Float64Array.from(directions), weights: Float64Array.from(weights), activation },
+      d,
+    );
+  });
+}
+
+/** kappa_i: 1/n times class and sample weights. */
+function sampleMass(labels: Int32Array, classCount: number, options: PairwiseFitOptions): Float64Array {
+  const { classWeights, sampleWeights } = options;
+  const n = labels.length;
+  const kappa = new Float64Array(n).fill(1 / n);
+  if (sampleWeights) {
+    if (sampleWeights.length !== n) {
+      const received = sampleWeights.length;
+      throw new ShapeError({ argument: "options.sampleWeights", expected: `${n} values`, received });
+    }
+    for (let i = 0; i < n; i++) {
+      if (!Number.isFinite(sampleWeights[i]) || sampleWeights[i] < 0) {
+        const argument = `options.sampleWeights[${i}]`;
+        throw new DataError({ argument, expected: "a finite number >= 0", received: sampleWeights[i] });
+      }
+      kappa[i] *= sampleWeights[i];
+    }
+  }
+  if (!kappa.some((mass) => mass > 0)) {
+    throw new DataError({ argument: "options.sampleWeights", expected: "a positive sum", received: 0 });
+  }
+  if (classWeights === undefined) return kappa;
+  const sums = new Float64Array(classCount);
+  for (let i = 0; i < n; i++) sums[labels[i]] += kappa[i];
+  let factors: readonly number[];
+  if (classWeights === "balanced") {
+    const total = sums.reduce((one, two) => one + two, 0);
+    const used = sums.filter((sum) => sum > 0).length;
+    factors = Array.from(sums, (sum) => (sum > 0 ? total / (used * sum) : 1));
+  } else {
+    const valid = Array.isArray(classWeights) && classWeights.length === classCount;
+    if (!valid || !classWeights.every((weight) => Number.isFinite(weight) && weight > 0)) {
+      const expected = `balanced, or ${classCount} finite numbers > 0`;
+      throw new SettingError({ argument: "options.classWeights", expected, received: classWeights });
+    }
+    factors = classWeights;
+  }
+  for (let i = 0; i < n; i++) kappa[i] *= factors[labels[i]];
+  return kappa;
+}

@@ -1,0 +1,322 @@
+// l2 adversary of a network with one score per class: row (i, c) is the exact worst margin of f_y - f_c over the ball (math.md 10).
+// All rows of an unordered pair of classes share one quadratic, f_first - f_second, decomposed in the span of both classes'
+// neurons; displacements are kept in that span. Blocks of rows go through matrix products in one workspace.
+
+import type { NumericBatch } from "@worstcase/core";
+import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import type { Activation } from "../activation.js";
+import { solveSmoothedRows } from "../factored/smoothedTrustRegion.js";
+import { unitRoundoff } from "../worstCase/rotatedForm.js";
+import { allocateSpan, orthonormalise } from "../worstCase/span.js";
+import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
+import type { Adversary, BlockMoment, RowGroup } from "./adversary.js";
+
+const block = 256;
+const none = new Float64Array(0);
+
+interface Pair {
+  readonly first: number;
+  readonly second: number;
+  /** All rows of the pair, their samples, and +1 for samples of the first class. */
+  readonly rows: Int32Array;
+  readonly samples: Int32Array;
+  readonly signs: Float64Array;
+  activeRows: Int32Array;
+  activeSamples: Int32Array;
+  activeSigns: Float64Array;
+  rank: number;
+  /** Eigenbasis of the last attack `[rank, d]` and displacements in it `[active, rank]`. */
+  readonly basis: Float64Array;
+  moves: Float64Array;
+  /** Variances of a smoothed attack along the basis `[active, rank]`; empty when it was not. */
+  spreads: Float64Array;
+}
+
+export function createPairAdversary(
+  points: NumericBatch,
+  labels: Int32Array,
+  classCount: number,
+  radius: number,
+  activation: Activation,
+  maxNeuronsPerClass: number,
+  kernels: Kernels,
+): Adversary {
+  const [n, d] = points.shape as [number, number];
+  const k = classCount - 1;
+  const data = points.data;
+  const span = allocateSpan(2 * maxNeuronsPerClass, d);
+  const maxRank = span.stride;
+  const stacked = new Float64Array(2 * maxNeuronsPerClass * d);
+  const stackedSigns = new Float64Array(2 * maxNeuronsPerClass);
+  const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
+  const solver = createTrustRegionSolver(form);
+  const sizes = [
+    Math.max(block, maxRank) * d,
+    block * d,
+    block * maxRank,
+    block * maxRank,
+    maxRank * d,
+    maxRank * maxRank,
+    maxRank,
+    d * d,
+  ];
+  const workspace = kernels.workspace(workspaceSize(...sizes));
+  const [rows, back, rotated, perturbation, basis, small, smallValues, moment] = sizes.map((size) =>
+    workspace.float64(size),
+  );
+  const smallLinear = new Float64Array(maxRank);
+  const values = new Float64Array(block);
+  const multipliers = new Float64Array(block);
+  const variances = new Float64Array(block * maxRank);
+  const spread = new Float64Array(maxRank);
+  const pairs = listPairs(labels, classCount, maxRank * d);
+  const projection = new Float64Array(maxRank);
+
+  /** Decomposes f_first - f_second in the span of its neurons; false when the eigenproblem failed. */
+  function decompose(pair: Pair, count: number): boolean {
+    orthonormalise(stacked, count, d, span);
+    const rank = span.rank;
+    small.fill(0, 0, rank * rank);
+    smallLinear.fill(0);
+    form.constant = 0;
+    for (let j = 0; j < count; j++) {
+      const row = j * span.stride;
+      let square = 0;
+      for (let m = 0; m < rank; m++) square += span.coordinates[row + m] ** 2;
+      form.constant += activation.c * stackedSigns[j] * square;
+      const slope = activation.b * stackedSigns[j] * Math.sqrt(square);
+      for (let m = 0; m < rank; m++) {
+        const c = span.coordinates[row + m];
+        smallLinear[m] += slope * c;
+        const scaled = activation.a * stackedSigns[j] * c;
+        for (let l = 0; l <= m; l++) small[m * rank + l] += scaled * span.coordinates[row + l];
+      }
+    }
+    if (rank > 0 && workspace.syevd(rank, small.subarray(0, rank * rank), rank, smallValues.subarray(0, rank)) !== 0) {
+      return false;
+    }
+    form.rank = rank;
+    basis.fill(0, 0, rank * d);
+    for (let m = 0; m < rank; m++) {
+      form.eigenvalues[m] = smallValues[m];
+      form.linear[m] = 0;
+      for (let l = 0; l < rank; l++) {
+        const factor = small[m * rank + l];
+        form.linear[m] += factor * smallLinear[l];
+        for (let x = 0, p = m * d, q = l * d; x < d; x++) basis[p + x] += factor * span.basis[q + x];
+      }
+    }
+    pair.rank = rank;
+    pair.basis.set(basis.subarray(0, rank * d));
+    refreshGaps(solver, rank);
+    return true;
+  }
+
+  function gather(samples: Int32Array, from: number, count: number): void {
+    for (let t = 0; t < count; t++) {
+      const start = samples[from + t] * d;
+      for (let l = 0, p = t * d; l < d; l++) rows[p + l] = data[start + l];
+    }
+  }
+
+  return {
+    dimension: d,
+    blocks: classCount,
+    samples: n,
+    rowsPerSample: k,
+    activation,
+    activate(mask) {
+      for (const pair of pairs) {
+        const keep: number[] = [];
+        for (let t = 0; t < pair.rows.length; t++) if (mask === null || mask[pair.rows[t]]) keep.push(t);
+        pair.activeRows = Int32Array.from(keep, (t) => pair.rows[t]);
+        pair.activeSamples = Int32Array.from(keep, (t) => pair.samples[t]);
+        pair.activeSigns = Float64Array.from(keep, (t) => pair.signs[t]);
+        if (pair.moves.length < keep.length * maxRank) pair.moves = new Float64Array(keep.length * maxRank);
+      }
+    },
+    attack(network, margins, smoothing) {
+      margins.fill(Number.POSITIVE_INFINITY);
+      for (const pair of pairs) {
+        const active = pair.activeRows.length;
+        if (active === 0) continue;
+        let count = 0;
+        for (let j = 0; j < network.count; j++) {
+          const own = network.blocks[j] === pair.first ? 1 : network.blocks[j] === pair.second ? -1 : 0;
+          if (own === 0) continue;
+          stacked.set(network.vectors.subarray(j * d, (j + 1) * d), count * d);
+          stackedSigns[count++] = own * network.signs[j];
+        }
+        if (!decompose(pair, count)) return false;
+        const rank = pair.rank;
+        const smoothed = smoothing !== null && radius > 0 && rank > 0;
+        pair.spreads = smoothed ? new Float64Array(active * rank) : none;
+        for (let from = 0; from < active; from += block) {
+          const size = Math.min(block, active - from);
+          gather(pair.activeSamples, from, size);
+          if (rank > 0) workspace.gemm(false, true, size, rank, d, 1, rows, d, basis, d, 0, rotated, rank);
+          const signs = pair.activeSigns.subarray(from, from + size);
+          if (smoothed) {
+            const results = { value: values, perturbation, variances };
+            solveSmoothedRows(solver, rotated, signs, size, radius, smoothing.mu, smoothing.rho, results);
+            pair.spreads.set(variances.subarray(0, size * rank), from * rank);
+          } else {
+            const results = { value: values, multiplier: multipliers, perturbation, warmStart: null };
+            solveRows(solver, rotated, signs, 0, size, radius, results, 1e-9);
+          }
+          pair.moves.set(perturbation.subarray(0, size * rank), from * rank);
+          for (let t = 0; t < size; t++) margins[pair.activeRows[from + t]] = values[t];
+        }
+      }
+      return true;
+    },
+    moments(weights, safe, out) {
+      for (const target of out) clear(target);
+      for (const pair of pairs) {
+        const { rank, activeRows, activeSamples, activeSigns, spreads } = pair;
+        const smoothed = spreads.length > 0;
+        const targets: [BlockMoment, number][] = [
+          [out[pair.first], 1],
+          [out[pair.second], -1],
+        ];
+        basis.set(pair.basis.subarray(0, rank * d));
+        moment.fill(0);
+        spread.fill(0);
+        let used = false;
+        for (const sign of [1, -1]) {
+          let next = 0;
+          while (next < activeRows.length) {
+            let count = 0;
+            const chosen: number[] = [];
+            for (; next < activeRows.length && count < block; next++) {
+              if (activeSigns[next] !== sign || !(weights[activeRows[next]] > 0)) continue;
+              chosen.push(next);
+              const start = activeSamples[next] * d;
+              for (let l = 0, p = count * d; l < d; l++) rows[p + l] = data[start + l];
+              for (let m = 0; m < rank; m++) perturbation[count * rank + m] = pair.moves[next * rank + m];
+              count++;
+            }
+            if (count === 0) continue;
+            used = true;
+            if (rank > 0) workspace.gemm(false, false, count, d, rank, 1, perturbation, rank, basis, d, 0, back, d);
+            else back.fill(0, 0, count * d);
+            for (let t = 0; t < count; t++) {
+              const p = weights[activeRows[chosen[t]]];
+              let variance = 0;
+              if (smoothed) for (let m = 0, q = chosen[t] * rank; m < rank; m++) variance += spreads[q + m];
+              const scale = safe ? shrink(back, rows, t * d, d, radius, variance) : 1;
+              const root = Math.sqrt(p);
+              let squares = 2 * p * variance;
+              if (smoothed) {
+                const weight = sign * p * scale * scale;
+                for (let m = 0, q = chosen[t] * rank; m < rank; m++) spread[m] += weight * spreads[q + m];
+              }
+              for (let l = 0, q = t * d; l < d; l++) {
+                const z = rows[q + l] + scale * back[q + l];
+                rows[q + l] = root * z;
+                squares += p * z * z;
+                for (const [target, side] of targets) target.linear[l] += side * sign * p * z;
+              }
+              for (const [target, side] of targets) {
+                target.constant += side * sign * p;
+                target.squares += squares;
+                target.mass += p;
+                target.rows++;
+              }
+            }
+            workspace.syrk(true, d, count, sign, rows, d, 1, moment, d);
+          }
+        }
+        if (smoothed) {
+          for (let m = 0; m < rank; m++) {
+            for (let l = 0, q = m * d; l < d; l++) rows[q + l] = spread[m] * basis[q + l];
+          }
+          workspace.gemm(true, false, d, d, rank, 1, rows, d, basis, d, 1, moment, d);
+        }
+        if (used)
+          for (const [target, side] of targets) for (let i = 0; i < d * d; i++) target.matrix[i] += side * moment[i];
+      }
+    },
+    groups(): readonly RowGroup[] {
+      return pairs.map(({ first, second, activeRows, activeSigns }) => {
+        return { plus: first, minus: second, rows: activeRows, signs: activeSigns };
+      });
+    },
+    respond(group, direction, target, stride, column) {
+      const { rank, basis: own, moves, spreads, activeSamples, activeSigns } = pairs[group];
+      const { a, b, c } = activation;
+      for (let m = 0; m < rank; m++) {
+        projection[m] = 0;
+        for (let l = 0; l < d; l++) projection[m] += own[m * d + l] * direction[l];
+      }
+      for (let t = 0; t < activeSamples.length; t++) {
+        let value = 0;
+        for (let l = 0, p = activeSamples[t] * d; l < d; l++) value += data[p + l] * direction[l];
+        for (let m = 0, p = t * rank; m < rank; m++) value += moves[p + m] * projection[m];
+        let variance = 0;
+        if (spreads.length > 0) {
+          for (let m = 0, p = t * rank; m < rank; m++) variance += spreads[p + m] * projection[m] * projection[m];
+        }
+        target[t * stride + column] = activeSigns[t] * (value * (a * value + b) + a * variance + c);
+      }
+    },
+  };
+}
+
+export function clear(target: BlockMoment): void {
+  target.matrix.fill(0);
+  target.linear.fill(0);
+  target.constant = 0;
+  target.squares = 0;
+  target.mass = 0;
+  target.rows = 0;
+}
+
+/**
+ * Factor that keeps a move and its spread inside the ball, with room for the rounding of x + D and for a basis that is
+ * orthonormal to 1e-12 only.
+ */
+function shrink(
+  moves: Float64Array,
+  points: Float64Array,
+  at: number,
+  d: number,
+  radius: number,
+  variance: number,
+): number {
+  if (radius === 0) return 0;
+  let square = variance * (1 + 1e-11);
+  let size = 0;
+  for (let l = at; l < at + d; l++) {
+    square += moves[l] * moves[l];
+    size += points[l] * points[l];
+  }
+  const allowed = radius * (1 - 4 * (d + 8) * unitRoundoff) - 2 * unitRoundoff * Math.sqrt(size);
+  const length = Math.sqrt(square);
+  return length <= allowed ? 1 : Math.max(0, allowed) / length;
+}
+
+function listPairs(labels: Int32Array, classCount: number, basisSize: number): Pair[] {
+  const byClass: number[][] = Array.from({ length: classCount }, () => []);
+  for (let i = 0; i < labels.length; i++) byClass[labels[i]].push(i);
+  const pairs: Pair[] = [];
+  for (let first = 0; first < classCount; first++) {
+    for (let second = first + 1; second < classCount; second++) {
+      const samples = Int32Array.from([...byClass[first], ...byClass[second]]);
+      const signs = Float64Array.from(samples, (i) => (labels[i] === first ? 1 : -1));
+      // Position of the rival among the other classes of the sample.
+      const rows = samples.map((i) => {
+        const rival = labels[i] === first ? second : first;
+        return i * (classCount - 1) + (rival < labels[i] ? rival : rival - 1);
+      });
+      const active = {
+        activeRows: new Int32Array(0),
+        activeSamples: new Int32Array(0),
+        activeSigns: new Float64Array(0),
+      };
+      const memory = { rank: 0, basis: new Float64Array(basisSize), moves: none, spreads: none };
+      pairs.push({ first, second, rows, samples, signs, ...active, ...memory });
+    }
+  }
+  return pairs;
+}
