@@ -7,12 +7,14 @@ import { parseArgs } from "node:util";
 import { describeMachine, load } from "./harness/machine.js";
 import type { Group, Suite } from "./harness/suite.js";
 import { formatGroup } from "./harness/table.js";
+import { attackAgreement } from "./suites/attacks.js";
+import { exact } from "./suites/exact.js";
 import { features } from "./suites/features.js";
 import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
 import { trainer } from "./suites/trainer.js";
 
-const suites: readonly Suite[] = [oracle, linalg, features, trainer];
+const suites: readonly Suite[] = [oracle, linalg, features, trainer, attackAgreement, exact];
 const packages = [
   ...["@worstcase/linalg", "@worstcase/polynomial", "@worstcase/resnet", "@worstcase/tensor"],
   ...["ml-matrix", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-wasm"],

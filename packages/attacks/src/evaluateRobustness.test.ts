@@ -41,7 +41,8 @@ const evaluate = (model: DifferentiableClassifier, changes: Partial<RobustnessOp
 /** Everything but the clock. */
 function numbers(result: RobustnessResult): unknown {
   const { seconds: _, units, attacks, ...rest } = result;
-  const untimed = <T extends { seconds: number }>(list: readonly T[]) => list.map((entry) => ({ ...entry, seconds: 0 }));
+  const untimed = <T extends { seconds: number }>(list: readonly T[]) =>
+    list.map((entry) => ({ ...entry, seconds: 0 }));
   return { ...rest, units: untimed(units), attacks: untimed(attacks) };
 }
 

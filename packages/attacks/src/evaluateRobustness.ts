@@ -32,7 +32,13 @@ import { inspectModel } from "./inspectModel.js";
 import { metered, withSurrogateGradients } from "./surrogate.js";
 import { samplesFingerprint, type TransferExamples, type TransferSource } from "./transfer/examples.js";
 import { SourceExamples } from "./transfer/sourceExamples.js";
-import { type AttackVerdicts, type MaskingVerdict, maskingVerdict, maskingWarnings, zeroGradientWarning } from "./warnings.js";
+import {
+  type AttackVerdicts,
+  type MaskingVerdict,
+  maskingVerdict,
+  maskingWarnings,
+  zeroGradientWarning,
+} from "./warnings.js";
 import { type Accuracy, accuracyOf } from "./wilson.js";
 
 /** A finished unit of work; save it and give it back as `completed` to resume. */

@@ -48,7 +48,10 @@ export async function inspectModel(
 ): Promise<readonly Warning[]> {
   checkBudgetedSamples(model, batch, options.budget, options.samples ?? 64);
   const count = Math.min(options.samples ?? 64, batch.labels.length);
-  const few = takeSamples(batch, Int32Array.from({ length: count }, (_, i) => i));
+  const few = takeSamples(
+    batch,
+    Int32Array.from({ length: count }, (_, i) => i),
+  );
   throwIfAborted(options.signal, "inspection");
   const first = await forward(model, few.inputs, few.indices);
   const second = await forward(model, few.inputs, few.indices);
@@ -89,7 +92,8 @@ function probabilities(logits: NumericBatch): Warning[] {
     }
     if (Math.abs(sum - 1) > 1e-5) return [];
   }
-  const message = "every row of logits is a probability distribution: give the logits before the softmax, whose gradients do not vanish";
+  const message =
+    "every row of logits is a probability distribution: give the logits before the softmax, whose gradients do not vanish";
   return [{ code: "probabilities", message }];
 }
 
@@ -140,7 +144,10 @@ async function constantAlong(
   const moved = new Uint8Array(labels.length);
   for (const t of [0.25, 0.5, 0.75, 1]) {
     const data = inputs.data.map((x, k) => x + t * (ends[k] - x));
-    const loss = evaluateLoss(await forward(model, { data, shape: inputs.shape }, indices), { kind: "margin", labels }).loss;
+    const loss = evaluateLoss(await forward(model, { data, shape: inputs.shape }, indices), {
+      kind: "margin",
+      labels,
+    }).loss;
     for (let i = 0; i < labels.length; i++) {
       if (loss[i] !== startLoss[i]) changed[i] = 1;
       for (let k = i * size; k < (i + 1) * size; k++) if (data[k] !== inputs.data[k]) moved[i] = 1;

@@ -150,7 +150,10 @@ export class PerturbationSet {
     const { size, delta, epsilon } = this;
     const base = sample * size;
     for (let k = 0; k < size; k++) delta[k] = this.norm === "linf" ? 2 * rng.uniform() - 1 : rng.normal();
-    if (this.norm === "l1") return this.place(target, to, sample, 1);
+    if (this.norm === "l1") {
+      this.place(target, to, sample, 1);
+      return;
+    }
     let length = 0;
     if (this.norm === "l2") length = lengthOf(delta);
     else for (let k = 0; k < size; k++) length = Math.max(length, Math.abs(delta[k]));
@@ -180,7 +183,10 @@ export class PerturbationSet {
 
   /** Writes x + clip(s * delta) with the largest s <= limit that keeps to the budget, as measured after rounding. */
   private place(target: Values, to: number, sample: number, limit: number): void {
-    if (this.norm === "l1") return this.placeThresholded(target, to, sample);
+    if (this.norm === "l1") {
+      this.placeThresholded(target, to, sample);
+      return;
+    }
     let scale = this.largestScale(sample * this.size, limit);
     for (let attempt = 0; attempt < 20; attempt++) {
       const distance = this.write(target, to, sample, scale);

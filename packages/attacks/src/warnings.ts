@@ -57,9 +57,7 @@ export function maskingWarnings(attacks: readonly AttackVerdicts[], epsilons: re
     if (rivals.length > 0) {
       const limit = rivals === ownSingle ? singleStepLimit : 0;
       const code = attack.blackBox ? "black-box-stronger" : "gradient-masking";
-      warnings.push(
-        ...report(code, attack, rivals, epsilons, limit, "gradients of the model mislead its attacker"),
-      );
+      warnings.push(...report(code, attack, rivals, epsilons, limit, "gradients of the model mislead its attacker"));
     } else if (ownSingle.length > 0) {
       const advice = "one gradient step overstates robustness: run an iterative attack";
       warnings.push(...report("weak-attack", attack, ownSingle, epsilons, singleStepLimit, advice));

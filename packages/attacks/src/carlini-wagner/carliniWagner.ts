@@ -44,7 +44,11 @@ export function carliniWagner(settings: CarliniWagnerSettings = {}): MinimumNorm
       for (let search = 0; search < searches; search++) {
         const open = nearest.open();
         if (open.length === 0) break;
-        const fooled = await descend(calls, nearest, box, open, weight, { steps, confidence, reach: options.reach ?? 0 });
+        const fooled = await descend(calls, nearest, box, open, weight, {
+          steps,
+          confidence,
+          reach: options.reach ?? 0,
+        });
         for (const i of open) {
           if (fooled[i]) worked[i] = Math.min(worked[i], weight[i]);
           else failed[i] = Math.max(failed[i], weight[i]);

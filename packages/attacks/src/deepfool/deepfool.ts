@@ -68,7 +68,13 @@ export function deepFool(settings: DeepFoolSettings = {}): MinimumNormAttack {
         }
         const fooled = nearest.offerAt(active, points, await calls.logits(points, active));
         active = active.filter((_, j) => !fooled[j]);
-        onEvent?.({ type: "progress", task: "deepfool", done: step + 1, total: steps, values: { open: active.length } });
+        onEvent?.({
+          type: "progress",
+          task: "deepfool",
+          done: step + 1,
+          total: steps,
+          values: { open: active.length },
+        });
       }
       return { data: nearest.points, shape: batch.inputs.shape };
     },

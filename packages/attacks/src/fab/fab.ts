@@ -9,8 +9,8 @@ import { type DifferentiableClassifier, type NumericBatch, type Rng, SettingErro
 import { sampleRng } from "../attack.js";
 import { checkInteger } from "../checks.js";
 import { clip } from "../clip.js";
-import { checkFind, type MinimumNormAttack, type MinimumNormOptions, NearestPoints } from "../minimumNorm.js";
 import { LinearisedBoundary, rivalsByRank } from "../linearisedBoundary.js";
+import { checkFind, type MinimumNormAttack, type MinimumNormOptions, NearestPoints } from "../minimumNorm.js";
 import { everySample, ModelCalls, rankRivals } from "../modelCalls.js";
 import type { Values } from "../perturbationSet.js";
 import { HyperplaneStep } from "./hyperplaneStep.js";
@@ -173,4 +173,3 @@ function withDefaults(settings: FabSettings): Required<FabSettings> {
   }
   return { targets, steps, restarts, largestPull, overshoot, backward };
 }
-

@@ -65,7 +65,12 @@ export function hopSkipJump(settings: HopSkipJumpSettings = {}): MinimumNormAtta
         const delta = (i: number) => (step === 0 && first !== null ? first : factor * nearest.distance[i]);
         const queries = Math.min(mostQueries, Math.floor(firstQueries * Math.sqrt(step + 1)));
         const { points } = boundary;
-        const directions = await estimateDirections(calls, points, active, { norm: options.norm, queries, delta, rngs });
+        const directions = await estimateDirections(calls, points, active, {
+          norm: options.norm,
+          queries,
+          delta,
+          rngs,
+        });
         await boundary.advance(active, directions, step);
         await boundary.bisect(active);
         const values = { open: active.length };
@@ -89,7 +94,8 @@ async function randomMisclassified(
   let missing = Int32Array.from(nearest.distance.keys()).filter((i) => nearest.distance[i] > 0);
   for (let attempt = 0; attempt < tries && missing.length > 0; attempt++) {
     for (const i of missing) {
-      for (let k = i * calls.size; k < (i + 1) * calls.size; k++) points[k] = randomValue(data[k], bounds, attempt, rngs[i]);
+      for (let k = i * calls.size; k < (i + 1) * calls.size; k++)
+        points[k] = randomValue(data[k], bounds, attempt, rngs[i]);
     }
     const fooled = nearest.offerAt(missing, points, await calls.logits(points, missing));
     missing = missing.filter((_, j) => !fooled[j]);

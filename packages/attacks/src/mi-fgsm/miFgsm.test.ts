@@ -9,10 +9,7 @@ describeAttack({ name: "mi-fgsm", create: () => miFgsm() });
 describe("miFgsm", () => {
   it("follows summed unit gradients: the sign turns only when the sum does", async () => {
     // gradients along one coordinate: +1 three times, then -1 twice; without memory the fourth step would turn back
-    const model = linearToy(
-      [[0], [1]],
-      [9, 0],
-    );
+    const model = linearToy([[0], [1]], [9, 0]);
     let call = 0;
     const visited: number[] = [];
     const scripted: DifferentiableClassifier = {

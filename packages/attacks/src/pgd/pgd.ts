@@ -6,10 +6,10 @@
 import type { DifferentiableClassifier, Loss, LossGradient, Rng } from "@worstcase/core";
 import { evaluateLoss, type LabelledBatch, type NumericBatch, SettingError, throwIfAborted } from "@worstcase/core";
 import { type Attack, type AttackLoss, type AttackOptions, sampleRng } from "../attack.js";
+import { BestPoints } from "../bestPoints.js";
 import { checkAttackRun, checkInteger, checkLogits, checkLossName } from "../checks.js";
 import { checkGradient } from "../gradient.js";
 import { emptyLike, PerturbationSet, type Values } from "../perturbationSet.js";
-import { BestPoints } from "../bestPoints.js";
 
 export interface PgdSettings {
   /** Loss to raise. Default `margin`. */

@@ -4,7 +4,6 @@ import { describeAttack } from "../testing/describeAttack.js";
 import { linearToy } from "../testing/toyClassifiers.js";
 import { randomCorners } from "./randomCorners.js";
 
-
 describeAttack({ name: "random-corners", create: () => randomCorners({ tries: 30 }) });
 
 describe("randomCorners", () => {

@@ -52,9 +52,12 @@ describe("square", () => {
     }
   });
 
-  it.each([{ queries: 0 }, { firstShare: 0 }, { firstShare: 2 }, { restarts: 0 }])("refuses settings %o", (settings) => {
-    expect(() => square(settings)).toThrow(expect.objectContaining({ code: "setting" }));
-  });
+  it.each([{ queries: 0 }, { firstShare: 0 }, { firstShare: 2 }, { restarts: 0 }])(
+    "refuses settings %o",
+    (settings) => {
+      expect(() => square(settings)).toThrow(expect.objectContaining({ code: "setting" }));
+    },
+  );
 });
 
 describe("layout", () => {
@@ -97,7 +100,9 @@ describe("l2 moves", () => {
         expect(normOf(values, "l2")).toBeCloseTo(1, 12);
       }
     }
-    expect(Array.from(tile(2, 1, false), (v) => Number(v.toFixed(6)))).toEqual([0.707107, -0.707107]);
+    expect(Array.from(tile(2, 1, false), (v) => Number(v.toFixed(6)))).toEqual(
+      [1, -1].map((v) => Number((v * Math.SQRT1_2).toFixed(6))),
+    );
     expect(Array.from(tile(5, 5, true))).not.toEqual(Array.from(tile(5, 5, false)));
   });
 

@@ -103,7 +103,8 @@ class Search {
       }
       await this.query(active);
       const values = { survivors: active.length };
-      if (query % 100 === 99) options.onEvent?.({ type: "progress", task: "square", done: query + 1, total: queries, values });
+      if (query % 100 === 99)
+        options.onEvent?.({ type: "progress", task: "square", done: query + 1, total: queries, values });
     }
   }
 

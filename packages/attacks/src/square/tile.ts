@@ -33,7 +33,8 @@ function peak(height: number, width: number): Float64Array {
   const layers = Math.max(centre[0], centre[1]) + 1;
   for (let m = 1; m <= layers; m++) {
     for (let y = Math.max(0, centre[0] - m + 1); y < Math.min(height, centre[0] + m); y++) {
-      for (let x = Math.max(0, centre[1] - m + 1); x < Math.min(width, centre[1] + m); x++) out[y * width + x] += 1 / m ** 2;
+      for (let x = Math.max(0, centre[1] - m + 1); x < Math.min(width, centre[1] + m); x++)
+        out[y * width + x] += 1 / m ** 2;
     }
   }
   return scaled(out);

@@ -3,7 +3,17 @@
 //   describeAttack({ name: "my attack", create: () => myAttack() })
 // Minimum-norm attacks are tested as they are and, by withinBudget, beside a budget.
 
-import { type Budget, type Classifier, createRng, distances, dualNorm, type LabelledBatch, type Norm, normOf, predictedClasses } from "@worstcase/core";
+import {
+  type Budget,
+  type Classifier,
+  createRng,
+  distances,
+  dualNorm,
+  type LabelledBatch,
+  type Norm,
+  normOf,
+  predictedClasses,
+} from "@worstcase/core";
 import { describe, expect, it } from "vitest";
 import type { Attack } from "../attack.js";
 import { evaluateAttack } from "../evaluateAttack.js";

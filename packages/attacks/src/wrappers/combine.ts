@@ -39,7 +39,8 @@ function combined<C extends Classifier>(
   stream: string,
   onlySurvivors: boolean,
 ): Attack<C> {
-  if (parts.length === 0) throw new SettingError({ argument: "attacks", expected: "at least one attack", received: "none" });
+  if (parts.length === 0)
+    throw new SettingError({ argument: "attacks", expected: "at least one attack", received: "none" });
   const norms = parts[0].needs.norms.filter((norm) => parts.every((part) => part.needs.norms.includes(norm)));
   if (norms.length === 0) {
     const received = parts.map((part) => `${part.name} in ${part.needs.norms.join(", ")}`).join("; ");
