@@ -1,3 +1,4 @@
 import { packageBuild } from "../../.config/tsup";
 
-export default packageBuild({ entry: ["src/main.ts"], format: ["esm"], dts: false });
+// split, so that a command loads only what it needs
+export default packageBuild({ entry: ["src/main.ts"], format: ["esm"], dts: false, splitting: true });

@@ -3,11 +3,33 @@
 
 import { AbortedError, isWorstcaseError } from "@worstcase/core";
 import { Command, CommanderError } from "commander";
-import { addDoctor } from "./commands/doctor.js";
-import { addPretrain } from "./commands/pretrain.js";
-import { addRobustify } from "./commands/robustify.js";
 import { version } from "./run/environment.js";
 import { exitCodes } from "./terminal/exitCodes.js";
+
+/** A command's code is loaded only when its name is among the arguments, so that each starts as fast as it can. */
+const commands = [
+  {
+    name: "robustify",
+    description:
+      "train robust heads on a backbone's features, attack them, and print clean and robust accuracy with certificates",
+    load: async () => (await import("./commands/robustify.js")).addRobustify,
+  },
+  {
+    name: "pretrain",
+    description: "train a residual network from scratch (SGD, optionally sharpness-aware)",
+    load: async () => (await import("./commands/pretrain.js")).addPretrain,
+  },
+  {
+    name: "solve",
+    description: "solve a semidefinite program in an SDPA sparse file and check the result",
+    load: async () => (await import("./commands/solve.js")).addSolve,
+  },
+  {
+    name: "doctor",
+    description: "show versions, tensor backends and float64 kernels found on this machine",
+    load: async () => (await import("./commands/doctor.js")).addDoctor,
+  },
+];
 
 const program = new Command("worstcase")
   .description("Retrain the last layers of a network against the worst case, with certificates.")
@@ -16,11 +38,12 @@ const program = new Command("worstcase")
     outputError: (text, write) => write(text.replace(/^error: /, "worstcase: ").replace(/\n(?=.)/g, " ")),
   })
   .exitOverride();
-addRobustify(program);
-addPretrain(program);
-addDoctor(program);
 
 try {
+  for (const { name, description, load } of commands) {
+    const command = program.command(name).description(description);
+    if (process.argv.slice(2).includes(name)) (await load())(command);
+  }
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);

@@ -16,6 +16,7 @@ export {
 export type { CertificateCheck, Objective, Point, Ray, SdpResult, SdpStatus, SolutionCheck } from "./result.js";
 export { type ReadSdpaOptions, readSdpa, readSdpaAsync } from "./sdpa/readSdpa.js";
 export { type WriteSdpaOptions, writeSdpa } from "./sdpa/writeSdpa.js";
+export { writeSdpaSolution } from "./sdpa/writeSolution.js";
 export { type SolveOptions, solve, solveAsync } from "./solve.js";
 export type {
   Command,

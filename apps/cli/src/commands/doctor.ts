@@ -5,19 +5,15 @@ import { inspectBackends } from "@worstcase/tensor";
 import type { Command } from "commander";
 import { describeEnvironment } from "../run/environment.js";
 
-export function addDoctor(program: Command): void {
-  program
-    .command("doctor")
-    .description("show versions, tensor backends and float64 kernels found on this machine")
-    .option("--json", "print one JSON object")
-    .action(async (options: { json?: boolean }) => {
-      const report = {
-        environment: describeEnvironment(),
-        kernels: inspectKernels(),
-        backends: await inspectBackends(),
-      };
-      process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
-    });
+export function addDoctor(command: Command): void {
+  command.option("--json", "print one JSON object").action(async (options: { json?: boolean }) => {
+    const report = {
+      environment: describeEnvironment(),
+      kernels: inspectKernels(),
+      backends: await inspectBackends(),
+    };
+    process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
+  });
 }
 
 interface KernelReport {

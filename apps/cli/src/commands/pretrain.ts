@@ -18,10 +18,7 @@ interface PretrainFlags {
   readonly json?: boolean;
 }
 
-export function addPretrain(program: Command): void {
-  const command = program
-    .command("pretrain")
-    .description("train a residual network from scratch (SGD, optionally sharpness-aware)");
+export function addPretrain(command: Command): void {
   addSchemaOptions(command, pretrainSchema);
   command
     .option("--config <file>", "JSON file with settings; flags win over it")

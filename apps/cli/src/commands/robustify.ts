@@ -22,12 +22,7 @@ interface RunFlags {
   readonly json?: boolean;
 }
 
-export function addRobustify(program: Command): void {
-  const command = program
-    .command("robustify")
-    .description(
-      "train robust heads on a backbone's features, attack them, and print clean and robust accuracy with certificates",
-    );
+export function addRobustify(command: Command): void {
   addSchemaOptions(command, robustifySchema);
   command
     .option("--config <file>", "JSON file with settings; flags win over it")

@@ -6,6 +6,7 @@ import { addCombination, blockLength } from "../check/evaluate.js";
 import type { Block, SdpProblem } from "../problem.js";
 import { readSdpa } from "./readSdpa.js";
 import { writeSdpa } from "./writeSdpa.js";
+import { writeSdpaSolution } from "./writeSolution.js";
 
 /** F_0..F_m of every block as dense upper triangles. */
 function dense({ objective, blocks }: SdpProblem): Float64Array[][] {
@@ -97,5 +98,30 @@ describe("writeSdpa", () => {
     );
     const empty: Block = { ...block, size: 0, entries: readSdpa("0\n1\n1\n\n").blocks[0]!.entries };
     expect(() => writeSdpa({ objective: new Float64Array(), blocks: [empty] })).toThrow(UnsupportedError);
+  });
+});
+
+describe("writeSdpaSolution", () => {
+  const problem = readSdpa(readFileSync(new URL("../../fixtures/tiny.dat-s", import.meta.url)));
+  const dual = [Float64Array.of(1, -1, -1, 1), Float64Array.of(0, 0)];
+
+  it("writes x, then S, then Y, nonzero entries above the diagonal", () => {
+    const slack = [Float64Array.of(1, 1, 1, 1), Float64Array.of(4, 2)];
+    const point = { x: Float64Array.of(1, 1), slack, dual, multipliers: new Float64Array() };
+    const [x, ...entries] = writeSdpaSolution(problem, point).trimEnd().split("\n");
+    expect(x).toBe("1 1");
+    expect(entries).toEqual([
+      ...["1 1 1 1 1", "1 1 1 2 1", "1 1 2 2 1", "1 2 1 1 4", "1 2 2 2 2"],
+      ...["2 1 1 1 1", "2 1 1 2 -1", "2 1 2 2 1"],
+    ]);
+  });
+
+  it("writes rays with zeros for what they lack", () => {
+    const ray = { kind: "primal-infeasible" as const, dual, multipliers: new Float64Array() };
+    expect(writeSdpaSolution(problem, ray)).toBe("0 0\n2 1 1 1 1\n2 1 1 2 -1\n2 1 2 2 1\n");
+    expect(writeSdpaSolution(problem, { kind: "dual-infeasible", x: Float64Array.of(0.5, -3) })).toBe("0.5 -3\n");
+    expect(() => writeSdpaSolution(problem, { kind: "dual-infeasible", x: new Float64Array(3) })).toThrow(
+      /solution\.x/,
+    );
   });
 });
