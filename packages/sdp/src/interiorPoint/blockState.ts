@@ -2,16 +2,22 @@
 // in the solver's workspace; nothing is allocated after the first iteration.
 //
 //   HKM direction: dY = mu S^-1 - Y - sym(Y dS S^-1) - sym(dYa dSa S^-1), the last term after Mehrotra's predictor (dSa, dYa)
+//
+// Two ways to the same direction. The plain form multiplies as written. The careful form works with S = L L' in the scaled
+// space L'Y L, L^-1 dS L^-T, whose entries stay of order mu and 1, and comes back by triangular solves: its rounding is
+// relative to Y, where |dS S^-1| in the plain form can reach the square root of the condition number of S. It costs about
+// twice as much and is used from the iteration on where the plain form loses dual feasibility.
 
 import type { Workspace } from "@worstcase/linalg";
 import { addAdjoint, applyBlock } from "./operators.js";
 import type { PsdBlock } from "./reducedProblem.js";
+import type { RootSystem } from "./rootSystem.js";
 import { addSchur, planSchur, type SchurPlan } from "./schur.js";
 import { smallestRatio, stepScratch } from "./stepLength.js";
 
 /** Below this share of nonzeros a product with dS goes row by row instead of through a dense product. */
 const SPARSE_DENSITY = 0.04;
-const MATRICES = 12;
+const MATRICES = 14;
 
 export class BlockState {
   readonly order: number;
@@ -28,6 +34,9 @@ export class BlockState {
   private readonly inverse: Float64Array;
   private readonly g: Float64Array;
   private readonly w: Float64Array;
+  private readonly second: Float64Array;
+  private readonly scaledY: Float64Array;
+  private careful = false;
   private readonly stepVectors: readonly Float64Array[];
   private readonly plan: SchurPlan;
   /** Columns of the pattern of sum x_k F_k - F_0 by row, when it is sparse. */
@@ -46,21 +55,16 @@ export class BlockState {
     const take = () => workspace.float64(n * n);
     [this.s, this.y, this.ds, this.dy, this.bestS, this.bestY] = [take(), take(), take(), take(), take(), take()];
     [this.residual, this.factorS, this.factorY, this.inverse] = [take(), take(), take(), take()];
-    [this.g, this.w] = [take(), take()];
+    [this.g, this.w, this.second, this.scaledY] = [take(), take(), take(), take()];
     this.stepVectors = stepScratch(n).map((length) => workspace.float64(length));
     this.plan = planSchur(block);
     this.pattern = sparsePattern(block);
   }
 
-  /** residual <- sum x_k F_k - F_0 - S; with `exact`, S <- sum x_k F_k - F_0 and residual <- 0. Returns |residual|^2. */
-  updateResidual(x: Float64Array, exact: boolean): number {
+  /** residual <- sum x_k F_k - F_0 - S. Returns |residual|^2. */
+  updateResidual(x: Float64Array): number {
     const { residual, s } = this;
     applyBlock(this.block, x, 1, residual);
-    if (exact) {
-      s.set(residual);
-      residual.fill(0);
-      return 0;
-    }
     let sum = 0;
     for (let i = 0; i < s.length; i++) {
       const value = residual[i] - s[i];
@@ -70,16 +74,22 @@ export class BlockState {
     return sum;
   }
 
-  /** Factors S and Y and inverts S. False when either is no longer positive definite. */
-  factor(): boolean {
+  /** S += sign residual. */
+  shiftByResidual(sign: 1 | -1): void {
+    for (let i = 0; i < this.s.length; i++) this.s[i] += sign * this.residual[i];
+  }
+
+  /** Factors S, or Y; false when it is not positive definite. Steps, inverses and ratios use the factors. */
+  factor(which: "slack" | "dual"): boolean {
     const { order: n, workspace } = this;
-    this.factorS.set(this.s);
-    if (workspace.potrf(n, this.factorS, n) !== 0) return false;
-    this.factorY.set(this.y);
-    if (workspace.potrf(n, this.factorY, n) !== 0) return false;
-    this.inverse.set(this.factorS);
-    workspace.potri(n, this.inverse, n);
-    return true;
+    const [matrix, factor] = which === "slack" ? [this.s, this.factorS] : [this.y, this.factorY];
+    factor.set(matrix);
+    return workspace.potrf(n, factor, n) === 0;
+  }
+
+  /** The block's part of the square root of H; only in careful form. */
+  fillRoot(root: RootSystem, j: number): boolean {
+    return root.fillBlock(j, this.block, this.factorS, this.scaledY);
   }
 
   addSchur(h: Float64Array, m: number): void {
@@ -89,35 +99,107 @@ export class BlockState {
 
   /** out_k -= <F_k, Y P S^-1>. */
   subtractResidualPart(out: Float64Array): void {
-    const { order: n, workspace, residual, g, w, y } = this;
-    this.timesInverse(residual, g);
-    workspace.gemm(false, false, n, n, n, 1, y, n, g, n, 0, w, n);
-    addAdjoint(this.block, w, -1, out);
+    this.timesY(this.residual, 0);
+    this.unscale();
+    addAdjoint(this.block, this.w, -1, out);
   }
 
-  /** out_k += mu <F_k, S^-1> - <F_k, dYa dSa S^-1>, the corrector's part of the right-hand side. Call after `predict`. */
+  /** Begins an iteration: S^-1, and in careful form L'Y L with S = L L'. */
+  prepare(careful: boolean): void {
+    const { order: n, workspace, inverse, factorS, g, scaledY } = this;
+    inverse.set(factorS);
+    workspace.potri(n, inverse, n);
+    this.careful = careful;
+    if (!careful) return;
+    workspace.gemm(false, false, n, n, n, 1, this.y, n, factorS, n, 0, g, n);
+    workspace.gemm(true, false, n, n, n, 1, factorS, n, g, n, 0, scaledY, n);
+  }
+
+  /** Predictor: dS = sum dx_k F_k (+ P), dY = -Y - sym(Y dS S^-1), and w = dY dS S^-1 for the corrector. */
+  predict(dx: Float64Array, withResidual: boolean): void {
+    const { order: n, workspace, dy, w, g } = this;
+    this.slackDirection(dx, withResidual);
+    this.timesY(this.ds, 0);
+    this.dualDirection(0);
+    // in careful form dy holds the scaled direction here
+    workspace.gemm(false, false, n, n, n, 1, dy, n, g, n, 0, this.second, n);
+    if (!this.careful) return;
+    symmetrise(this.second, n);
+    w.set(dy);
+    this.unscale();
+    dy.set(w);
+  }
+
+  /** out_k += mu <F_k, S^-1> - <F_k, dYa dSa S^-1>: the corrector's part of the right-hand side. */
   addCorrectorPart(mu: number, out: Float64Array): void {
-    const { order: n, workspace, inverse, g, w, dy } = this;
-    workspace.gemm(false, false, n, n, n, 1, dy, n, g, n, 0, w, n);
-    addAdjoint(this.block, w, -1, out);
-    addAdjoint(this.block, inverse, mu, out);
+    this.w.set(this.second);
+    this.unscale();
+    addAdjoint(this.block, this.w, -1, out);
+    addAdjoint(this.block, this.inverse, mu, out);
   }
 
-  /** Directions dS, dY for dx; `corrected` adds the second-order term left in w by `addCorrectorPart`. */
-  direction(dx: Float64Array, mu: number, withResidual: boolean, corrected: boolean): void {
-    const { order: n, workspace, ds, dy, g, w, y, inverse, residual } = this;
+  /** Final directions: dY = mu S^-1 - Y - sym(Y dS S^-1 + dYa dSa S^-1). */
+  correct(dx: Float64Array, mu: number, withResidual: boolean): void {
+    const { dy, w } = this;
+    this.slackDirection(dx, withResidual);
+    w.set(this.second);
+    this.timesY(this.ds, 1);
+    this.dualDirection(mu);
+    if (!this.careful) return;
+    w.set(dy);
+    this.unscale();
+    dy.set(w);
+  }
+
+  /** dY <- dY + sym(Y F S^-1) with F = sum_k delta_k F_k, which leaves dS as it is. */
+  correctDual(delta: Float64Array): void {
+    const { order: n, dy, w, second } = this;
+    applyBlock(this.block, delta, 0, second);
+    this.timesY(second, 0);
+    symmetrise(w, n);
+    this.unscale();
+    for (let i = 0; i < dy.length; i++) dy[i] += w[i];
+  }
+
+  private slackDirection(dx: Float64Array, withResidual: boolean): void {
+    const { ds, residual } = this;
     applyBlock(this.block, dx, 0, ds);
     if (withResidual) for (let i = 0; i < ds.length; i++) ds[i] += residual[i];
-    this.timesInverse(ds, g);
-    workspace.gemm(false, false, n, n, n, 1, y, n, g, n, corrected ? 1 : 0, w, n);
+  }
+
+  /** w <- Y M S^-1 + beta w with g = M S^-1; in careful form w <- (L'Y L) g + beta w with g = L^-1 M L^-T. */
+  private timesY(matrix: Float64Array, beta: number): void {
+    const { order: n, workspace, y, scaledY, factorS, g, w } = this;
+    if (this.careful) {
+      g.set(matrix);
+      workspace.trsm("left", false, n, n, factorS, n, g, n);
+      workspace.trsm("right", true, n, n, factorS, n, g, n);
+    } else this.timesInverse(matrix, g);
+    workspace.gemm(false, false, n, n, n, 1, this.careful ? scaledY : y, n, g, n, beta, w, n);
+  }
+
+  /** dY <- mu S^-1 - Y - sym(w), in careful form scaled: mu I - L'Y L - sym(w). */
+  private dualDirection(mu: number): void {
+    const { order: n, dy, w, careful, inverse } = this;
+    const y = careful ? this.scaledY : this.y;
     for (let i = 0; i < n; i++) {
       for (let j = 0; j <= i; j++) {
         const [p, q] = [i * n + j, j * n + i];
-        const value = mu * inverse[p] - y[p] - 0.5 * (w[p] + w[q]);
+        const centre = careful ? (i === j ? mu : 0) : mu * inverse[p];
+        const value = centre - 0.5 * (y[p] + y[q]) - 0.5 * (w[p] + w[q]);
         dy[p] = value;
         dy[q] = value;
       }
     }
+  }
+
+  /** In careful form w <- L^-T w L^-1 for symmetric w, symmetric again; else nothing. */
+  private unscale(): void {
+    if (!this.careful) return;
+    const { order: n, workspace, factorS, w } = this;
+    workspace.trsm("left", true, n, n, factorS, n, w, n);
+    workspace.trsm("right", false, n, n, factorS, n, w, n);
+    symmetrise(w, n);
   }
 
   /** Smallest eigenvalues of dS relative to S and of dY relative to Y. */
@@ -142,12 +224,10 @@ export class BlockState {
     return [sy, dsy, sdy, dsdy];
   }
 
-  step(primal: number, dual: number): void {
-    const { s, y, ds, dy } = this;
-    for (let i = 0; i < s.length; i++) {
-      s[i] += primal * ds[i];
-      y[i] += dual * dy[i];
-    }
+  /** S += step dS or Y += step dY. */
+  move(which: "slack" | "dual", step: number): void {
+    const [matrix, direction] = which === "slack" ? [this.s, this.ds] : [this.y, this.dy];
+    for (let i = 0; i < matrix.length; i++) matrix[i] += step * direction[i];
   }
 
   keepBest(): void {
@@ -172,6 +252,16 @@ export class BlockState {
         const from = column[e] * n;
         for (let j = 0; j < n; j++) out[to + j] += weight * inverse[from + j];
       }
+    }
+  }
+}
+
+function symmetrise(matrix: Float64Array, n: number): void {
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < i; j++) {
+      const value = 0.5 * (matrix[i * n + j] + matrix[j * n + i]);
+      matrix[i * n + j] = value;
+      matrix[j * n + i] = value;
     }
   }
 }

@@ -14,6 +14,7 @@ import { BlockState } from "./blockState.js";
 import { expandDual, expandPoint, expandVariables } from "./expand.js";
 import { Iterate } from "./iterate.js";
 import { reduce } from "./reduce.js";
+import { RootSystem } from "./rootSystem.js";
 import { SchurSystem } from "./schurSystem.js";
 
 /** Interior point: every size that fits, 6 to 9 digits, certificates of infeasibility. */
@@ -34,6 +35,7 @@ export const interiorPoint: SdpSolver = {
       ...reduced.psd.flatMap((block) => BlockState.lengths(block)),
       ...SchurSystem.lengths(m, reduced.equalities.right.length),
       ...Iterate.lengths(reduced),
+      ...RootSystem.lengths(reduced),
     ];
     const count = workspaceSize(...lengths);
     const blocks = reduced.psd.map(({ order }) => ({ kind: "psd" as const, size: order }));
@@ -96,7 +98,7 @@ function* iterations(
     if (iteration === maximumIterations) return stopped("iteration-limit", iteration);
     const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
     if (tiny || sinceBest > 15 || !Number.isFinite(merit)) return stopped("stalled", iteration);
-    const steps = iterate.advance();
+    const steps = iterate.advance(tolerance);
     if (!steps) return stopped("stalled", iteration);
     [primalStep, dualStep] = steps;
   }

@@ -7,6 +7,7 @@ import type { ReducedPoint } from "./expand.js";
 import { addAdjoint, addRowsAdjoint, applyRows, constantProduct } from "./operators.js";
 import type { PsdBlock, ReducedProblem } from "./reducedProblem.js";
 import { addRowsSchur } from "./schur.js";
+import { RootSystem } from "./rootSystem.js";
 import { SchurSystem } from "./schurSystem.js";
 
 export interface Measures {
@@ -44,9 +45,17 @@ export class Iterate {
   private readonly du: Float64Array;
   private readonly t: Float64Array;
   private readonly bestU: Float64Array;
+  private readonly extra: Float64Array;
+  /** Zeros. */
+  private readonly lower: Float64Array;
   private readonly degree: number;
   private readonly sizes: { readonly c: number; readonly constant: number };
+  /** S is exactly sum x_k F_k - F_0. */
   private feasible = false;
+  private fullStep = false;
+  /** How the directions are computed; it only ever rises, when rounding takes dual feasibility away. */
+  private precision: "plain" | "careful" | "root" = "plain";
+  private readonly root: RootSystem | undefined;
   private measures: Measures = {
     primalObjective: 0,
     dualObjective: 0,
@@ -58,7 +67,7 @@ export class Iterate {
 
   static lengths({ objective, rows, equalities }: ReducedProblem): number[] {
     const of = (count: number, length: number) => new Array<number>(count).fill(length);
-    return [...of(6, objective.length), ...of(9, rows.right.length), ...of(4, equalities.right.length)];
+    return [...of(6, objective.length), ...of(9, rows.right.length), ...of(6, equalities.right.length)];
   }
 
   constructor(
@@ -71,15 +80,20 @@ export class Iterate {
     this.blocks = reduced.psd.map((block) => new BlockState(block, workspace));
     this.system = new SchurSystem(workspace, m, reduced.equalities);
     [this.x, this.dx, this.right, this.predicted, this.dualGap, this.bestX] = [m, m, m, m, m, m].map(take);
+    if (RootSystem.lengths(reduced).length > 0) this.root = new RootSystem(workspace, m, reduced);
     const r = reduced.rows.right.length;
     [this.s, this.y, this.ds, this.dy, this.p, this.second, this.rowScratch, this.bestS, this.bestY] = [
       ...new Array<number>(9).fill(r),
     ].map(take);
     const e = reduced.equalities.right.length;
-    [this.u, this.du, this.t, this.bestU] = [e, e, e, e].map(take);
+    [this.u, this.du, this.t, this.bestU, this.extra, this.lower] = [e, e, e, e, e, e].map(take);
     this.degree = reduced.psd.reduce((sum, { order }) => sum + order, r);
     this.sizes = { c: largest(problem.objective), constant: constantSize(problem) };
     this.begin();
+    for (const block of this.blocks) {
+      block.factor("slack");
+      block.factor("dual");
+    }
   }
 
   /** S = eta I, Y = xi I, x = 0, u = 0 with sizes from the data (Toh, Todd, Tutuncu, SDPT3). */
@@ -137,13 +151,15 @@ export class Iterate {
       primalObjective += objective[k] * x[k];
     }
     const size = 1 + Math.max(sizes.constant, largest(equalities.right));
-    let square = this.updateResiduals(false);
+    let square = this.updateResiduals();
     applyRows(equalities, x, 1, this.t);
     for (let i = 0; i < this.t.length; i++) this.t[i] = -this.t[i];
+    if (this.feasible || Math.sqrt(square) <= (this.fullStep ? 1e-8 : 1e-14) * size) {
+      this.feasible = this.absorbResidual();
+      if (this.feasible) square = 0;
+    }
     this.norms.residual = Math.sqrt(square);
     this.norms.equality = norm(this.t);
-    this.feasible = Math.sqrt(square) <= 1e-14 * size;
-    if (this.feasible) square = this.updateResiduals(true);
     let complementarity = 0;
     for (const block of this.blocks) for (let i = 0; i < block.s.length; i++) complementarity += block.s[i] * block.y[i];
     for (let i = 0; i < y.length; i++) complementarity += this.s[i] * y[i];
@@ -158,80 +174,158 @@ export class Iterate {
     return this.measures;
   }
 
-  private updateResiduals(exact: boolean): number {
+  private updateResiduals(): number {
     const { x, s, p } = this;
     let square = 0;
-    for (const block of this.blocks) square += block.updateResidual(x, exact);
+    for (const block of this.blocks) square += block.updateResidual(x);
     applyRows(this.reduced.rows, x, 1, p);
     for (let i = 0; i < p.length; i++) {
-      if (exact) {
-        s[i] = p[i];
-        p[i] = 0;
-      } else {
-        p[i] -= s[i];
-        square += p[i] * p[i];
-      }
+      p[i] -= s[i];
+      square += p[i] * p[i];
     }
     return square;
   }
 
-  /** One predictor-corrector step; the steps taken, or undefined when a factorisation failed. */
-  advance(): [primal: number, dual: number] | undefined {
-    const { blocks, system, right, predicted, x, u, dx, du, s, y, ds, dy, second } = this;
-    const { objective, rows, equalities } = this.reduced;
-    const m = x.length;
-    for (const block of blocks) if (!block.factor()) return undefined;
-    for (let i = 0; i < s.length; i++) if (!(s[i] > 0 && y[i] > 0)) return undefined;
-    system.h.fill(0);
-    for (const block of blocks) block.addSchur(system.h, m);
-    addRowsSchur(rows, y, s, system.h, m);
-    if (!system.factor()) return undefined;
+  /** S <- sum x_k F_k - F_0 exactly, unless that is not positive definite. */
+  private absorbResidual(): boolean {
+    const { blocks, s, p } = this;
+    for (const block of blocks) block.shiftByResidual(1);
+    for (let i = 0; i < s.length; i++) s[i] += p[i];
+    if (blocks.every((block) => block.factor("slack")) && s.every((value) => value > 0)) return true;
+    for (const block of blocks) {
+      block.shiftByResidual(-1);
+      block.factor("slack");
+    }
+    for (let i = 0; i < s.length; i++) s[i] -= p[i];
+    return false;
+  }
 
+  /** One predictor-corrector step; the steps taken, or undefined when a factorisation failed. */
+  advance(tolerance: number): [primal: number, dual: number] | undefined {
+    const { x, u, dx, du } = this;
+    let fraction = 0;
+    for (;;) {
+      const quality = this.factor();
+      if (quality === "none") return undefined;
+      if (quality === "shifted" && this.root && this.precision !== "root") {
+        this.precision = "root";
+        continue;
+      }
+      fraction = this.findDirections();
+      if (this.refineDual() <= 0.1 * tolerance) break;
+      if (this.precision === "plain") this.precision = "careful";
+      else if (this.precision === "careful" && this.root) this.precision = "root";
+      else break;
+    }
+    const longest = this.steps(fraction);
+    const primal = this.move("slack", longest[0]);
+    for (let k = 0; k < x.length; k++) x[k] += primal * dx[k];
+    const dual = this.move("dual", longest[1]);
+    for (let i = 0; i < u.length; i++) u[i] += dual * du[i];
+    this.fullStep = primal === 1;
+    return [primal, dual];
+  }
+
+  private factor(): "clean" | "shifted" | "none" {
+    const { blocks, system, x, y, s, root, precision } = this;
+    for (const block of blocks) block.prepare(precision !== "plain");
+    if (root && precision === "root") {
+      if (!blocks.every((block, j) => block.fillRoot(root, j))) return "none";
+      root.fillRows(this.reduced.rows, y, s);
+      return system.factorRoot(root, 1) ? "clean" : "none";
+    }
+    system.h.fill(0);
+    for (const block of blocks) block.addSchur(system.h, x.length);
+    addRowsSchur(this.reduced.rows, y, s, system.h, x.length);
+    return system.factor();
+  }
+
+  /** Predictor and corrector into dx, du, dS, dY; returns the fraction of the way to the boundary to go. */
+  private findDirections(): number {
+    const { blocks, system, right, predicted, u, dx, du, s, y, ds, dy, second, rowScratch } = this;
+    const { objective, rows, equalities } = this.reduced;
     // predictor: mu = 0
-    for (let k = 0; k < m; k++) predicted[k] = -objective[k];
+    for (let k = 0; k < predicted.length; k++) predicted[k] = -objective[k];
     addRowsAdjoint(equalities, u, 1, predicted);
     if (!this.feasible) {
       for (const block of blocks) block.subtractResidualPart(predicted);
-      for (let i = 0; i < s.length; i++) this.rowScratch[i] = (y[i] * this.p[i]) / s[i];
-      addRowsAdjoint(rows, this.rowScratch, -1, predicted);
+      for (let i = 0; i < s.length; i++) rowScratch[i] = (y[i] * this.p[i]) / s[i];
+      addRowsAdjoint(rows, rowScratch, -1, predicted);
     }
     system.solve(predicted, this.t, dx, du);
+    for (const block of blocks) block.predict(dx, !this.feasible);
     second.fill(0);
-    this.directions(0, false);
+    this.rowDirections(0);
     const [primalAffine, dualAffine] = this.steps(1);
     const products = this.products();
     const mu = products[0] / this.degree;
-    const affine = products[0] + primalAffine * products[1] + dualAffine * products[2] + primalAffine * dualAffine * products[3];
+    const affine =
+      products[0] + primalAffine * products[1] + dualAffine * products[2] + primalAffine * dualAffine * products[3];
     const shortest = Math.min(primalAffine, dualAffine);
     const exponent = mu > 1e-6 ? Math.max(1, 3 * shortest * shortest) : 1;
-    const sigma = affine <= 0 ? 1e-8 : Math.min(1, (affine / products[0]) ** exponent);
-    const target = sigma * mu;
+    const target = mu * (affine <= 0 ? 1e-8 : Math.min(1, (affine / products[0]) ** exponent));
 
     // corrector
     right.set(predicted);
     for (const block of blocks) block.addCorrectorPart(target, right);
     for (let i = 0; i < s.length; i++) {
       second[i] = dy[i] * ds[i];
-      this.rowScratch[i] = (target - second[i]) / s[i];
+      rowScratch[i] = (target - second[i]) / s[i];
     }
-    addRowsAdjoint(rows, this.rowScratch, 1, right);
+    addRowsAdjoint(rows, rowScratch, 1, right);
     system.solve(right, this.t, dx, du);
-    this.directions(target, true);
-    const fraction = 0.9 + 0.09 * shortest;
-    const [primal, dual] = this.steps(fraction);
-    for (let k = 0; k < m; k++) x[k] += primal * dx[k];
-    for (let i = 0; i < u.length; i++) u[i] += dual * du[i];
-    for (const block of blocks) block.step(primal, dual);
-    for (let i = 0; i < s.length; i++) {
-      s[i] += primal * ds[i];
-      y[i] += dual * dy[i];
-    }
-    return [primal, dual];
+    for (const block of blocks) block.correct(dx, target, !this.feasible);
+    this.rowDirections(target);
+    return 0.9 + 0.09 * shortest;
   }
 
-  private directions(mu: number, corrected: boolean): void {
+  /**
+   * Rounding leaves dY off its equations <F_k, dY> + (A'du)_k = r_k. What is missing is solved for and added to dY alone:
+   * a small term, whose own rounding is smaller still. Returns what is missing in the end, relative as DIMACS error 1.
+   */
+  private refineDual(): number {
+    const { right, dualGap, predicted, du, y, dy, s, rowScratch, system, lower, sizes, extra } = this;
+    const { psd, rows, equalities } = this.reduced;
+    let before = Number.POSITIVE_INFINITY;
+    for (let round = 0; ; round++) {
+      right.set(dualGap);
+      psd.forEach((block, j) => addAdjoint(block, this.blocks[j].dy, -1, right));
+      addRowsAdjoint(rows, dy, -1, right);
+      addRowsAdjoint(equalities, du, -1, right);
+      const missing = norm(right) / (1 + sizes.c);
+      if (process.env.DBG) console.log("missing", round, missing, this.precision);
+      if (missing < 1e-12 || missing > 0.5 * before || round === 3) return missing;
+      before = missing;
+      // <F_k, sym(Y F(delta) S^-1)> = (H delta)_k; a zero right-hand side keeps A delta = 0
+      system.solve(right, lower, predicted, extra);
+      for (const block of this.blocks) block.correctDual(predicted);
+      applyRows(rows, predicted, 0, rowScratch);
+      for (let i = 0; i < y.length; i++) dy[i] += (y[i] / s[i]) * rowScratch[i];
+      for (let i = 0; i < du.length; i++) du[i] -= extra[i];
+    }
+  }
+
+  /** Moves S or Y by at most `step`, shorter when rounding made the end point indefinite; the step taken. */
+  private move(which: "slack" | "dual", step: number): number {
+    const [values, direction] = which === "slack" ? [this.s, this.ds] : [this.y, this.dy];
+    let taken = 0;
+    for (let attempt = step, tries = 0; tries < 40; attempt *= tries < 3 ? 0.95 : 0.7, tries++) {
+      const change = attempt - taken;
+      for (const block of this.blocks) block.move(which, change);
+      for (let i = 0; i < values.length; i++) values[i] += change * direction[i];
+      taken = attempt;
+      if (this.blocks.every((block) => block.factor(which)) && values.every((value) => value > 0)) return taken;
+    }
+    for (const block of this.blocks) {
+      block.move(which, -taken);
+      block.factor(which);
+    }
+    for (let i = 0; i < values.length; i++) values[i] -= taken * direction[i];
+    return 0;
+  }
+
+  private rowDirections(mu: number): void {
     const { dx, s, y, ds, dy, p, second } = this;
-    for (const block of this.blocks) block.direction(dx, mu, !this.feasible, corrected);
     applyRows(this.reduced.rows, dx, 0, ds);
     for (let i = 0; i < s.length; i++) {
       ds[i] += p[i];
@@ -252,7 +346,7 @@ export class Iterate {
       slack = Math.min(slack, ds[i] / s[i]);
       dual = Math.min(dual, dy[i] / y[i]);
     }
-    return [Math.min(1, fraction / -slack), Math.min(1, fraction / -dual)];
+    return [slack < 0 ? Math.min(1, fraction / -slack) : 1, dual < 0 ? Math.min(1, fraction / -dual) : 1];
   }
 
   private products(): [number, number, number, number] {

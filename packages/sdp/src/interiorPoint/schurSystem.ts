@@ -8,8 +8,11 @@
 // variables): H + rho A'A is factored, which changes nothing for solutions and is positive definite also where H is not.
 
 import type { Workspace } from "@worstcase/linalg";
-import { addRowsAdjoint, applyRows } from "./operators.js";
+import { addRowsAdjoint } from "./operators.js";
 import type { Rows } from "./reducedProblem.js";
+import type { RootSystem } from "./rootSystem.js";
+
+const MAXIMUM_ROUNDS = 30;
 
 export class SchurSystem {
   /** H, lower triangle; fill it, then call `factor`. */
@@ -18,15 +21,18 @@ export class SchurSystem {
   private readonly scale: Float64Array;
   private readonly v: Float64Array;
   private readonly small: Float64Array;
-  private readonly x: Float64Array;
   private readonly residual: Float64Array;
-  private readonly lower: Float64Array;
+  private readonly z: Float64Array;
+  private readonly direction: Float64Array;
+  private readonly best: Float64Array;
   private readonly u: Float64Array;
   private readonly product: Float64Array;
   private rho = 0;
+  /** Whether `h` holds H, so that residuals of solves can be formed. */
+  private exactProducts = true;
 
   static lengths(m: number, p: number): number[] {
-    return [m * m, m * m, p * m, p * p, m, m, m, m, p, p];
+    return [m * m, m * m, p * m, p * p, m, m, m, m, m, m, p];
   }
 
   constructor(
@@ -40,26 +46,30 @@ export class SchurSystem {
     this.v = workspace.float64(p * m);
     this.small = workspace.float64(p * p);
     this.scale = workspace.float64(m);
-    this.x = workspace.float64(m);
     this.residual = workspace.float64(m);
-    this.lower = workspace.float64(p);
+    this.z = workspace.float64(m);
+    this.direction = workspace.float64(m);
+    this.best = workspace.float64(m);
     this.u = workspace.float64(p);
     this.product = workspace.float64(m);
   }
 
-  /** Returns false when even a large shift gives no factor (NaN or infinities in H). */
-  factor(): boolean {
-    const { m, h, l, scale, workspace, a } = this;
-    const p = a.right.length;
+  /** Factors through the square root of H instead of H; `root` holds its parts but those of the equalities. */
+  factorRoot(root: RootSystem, trace: number): boolean {
+    this.setWeight(trace);
+    root.fillEqualities(this.a, Math.sqrt(this.rho));
+    this.exactProducts = false;
+    return root.factor(this.l, this.scale) && this.factorEqualities();
+  }
+
+  /** Cholesky of H with a shift where needed. `none` when even a large shift gives no factor (NaN or infinities in H). */
+  factor(): "clean" | "shifted" | "none" {
+    this.exactProducts = true;
+    const { m, h, l, scale, workspace } = this;
     let trace = 0;
     for (let i = 0; i < m; i++) trace += h[i * m + i];
-    if (!Number.isFinite(trace)) return false;
-    this.rho = 0;
-    if (p > 0) {
-      let square = 0;
-      for (const value of a.value) square += value * value;
-      this.rho = square > 0 ? Math.max(trace, 1e-300) / square : 0;
-    }
+    if (!Number.isFinite(trace)) return "none";
+    this.setWeight(trace);
     for (let shift = 0; shift < 1e-3; shift = shift === 0 ? 1e-16 : shift * 30) {
       l.set(h);
       if (this.rho > 0) this.addNormal(l);
@@ -73,72 +83,97 @@ export class SchurSystem {
         l[i * m + i] = l[i * m + i] > 0 ? 1 + shift : 1;
       }
       if (workspace.potrf(m, l, m) !== 0) continue;
-      if (p === 0) return true;
-      // v = L^-1 D A' stored as rows [p, m]: solve from the right with L'
-      this.v.fill(0);
-      for (let i = 0; i < p; i++) {
-        for (let e = a.start[i]; e < a.start[i + 1]; e++) this.v[i * m + a.variable[e]] += a.value[e] * scale[a.variable[e]];
-      }
-      workspace.trsm("right", true, p, m, l, m, this.v, m);
-      workspace.syrk(false, p, m, 1, this.v, m, 0, this.small, p);
-      let largest = 0;
-      for (let i = 0; i < p; i++) largest = Math.max(largest, this.small[i * p + i]);
-      for (let i = 0; i < p; i++) this.small[i * p + i] += 1e-15 * largest;
-      if (workspace.potrf(p, this.small, p) === 0) return true;
+      if (this.factorEqualities()) return shift === 0 ? "clean" : "shifted";
     }
-    return false;
+    return "none";
   }
 
-  /** Solves into dx, du with iterative refinement; returns the relative residual reached. */
+  private setWeight(trace: number): void {
+    let square = 0;
+    for (const value of this.a.value) square += value * value;
+    this.rho = square > 0 ? Math.max(trace, 1e-300) / square : 0;
+  }
+
+  /** small <- Cholesky factor of V V' with V = A D L^-T, `[p, m]`. */
+  private factorEqualities(): boolean {
+    const { m, l, v, small, scale, workspace, a } = this;
+    const p = a.right.length;
+    if (p === 0) return true;
+    v.fill(0);
+    for (let i = 0; i < p; i++) {
+      for (let e = a.start[i]; e < a.start[i + 1]; e++) v[i * m + a.variable[e]] += a.value[e] * scale[a.variable[e]];
+    }
+    workspace.trsm("right", true, p, m, l, m, v, m);
+    workspace.syrk(false, p, m, 1, v, m, 0, small, p);
+    let largest = 0;
+    for (let i = 0; i < p; i++) largest = Math.max(largest, small[i * p + i]);
+    for (let i = 0; i < p; i++) small[i * p + i] += 1e-15 * largest;
+    return workspace.potrf(p, small, p) === 0;
+  }
+
+  /**
+   * Solves into dx, du by conjugate gradients with the factors as preconditioner: one or two rounds where the factor is
+   * good, more where a shift was needed or the condition is near the limit. Directions stay in the null space of A
+   * (constraint preconditioner; Gould, Hribar, Nocedal, SIAM J. Sci. Comput. 23, 2001). Returns the relative residual.
+   */
   solve(r: Float64Array, t: Float64Array, dx: Float64Array, du: Float64Array): number {
-    const { residual, lower, x } = this;
-    const target = norm(r) + norm(t);
-    dx.fill(0);
-    du.fill(0);
-    if (target === 0) return 0;
-    let before = Number.POSITIVE_INFINITY;
+    const { m, h, workspace, residual, z, u, direction, product, best, a } = this;
+    const target = norm(r);
     residual.set(r);
-    lower.set(t);
-    for (let round = 0; ; round++) {
-      // a correction that did not help is taken back
-      const now = (norm(residual) + norm(lower)) / target;
-      if (!(now < before)) {
-        for (let i = 0; i < dx.length; i++) dx[i] -= x[i];
-        for (let i = 0; i < du.length; i++) du[i] -= this.u[i];
-        return before;
+    this.approximate(residual, t, dx, du);
+    if (!this.exactProducts) return 0;
+    this.residualOf(r, dx, du);
+    let size = norm(residual);
+    let bestSize = size;
+    best.set(dx);
+    let previous = 0;
+    for (let round = 0; round < MAXIMUM_ROUNDS && size > 1e-15 * target; round++) {
+      product.set(residual);
+      this.approximate(product, undefined, z, u);
+      addRowsAdjoint(a, u, 1, residual);
+      for (let i = 0; i < u.length; i++) du[i] += u[i];
+      const energy = dot(residual, z);
+      if (!(energy > 0)) break;
+      const beta = previous > 0 ? energy / previous : 0;
+      previous = energy;
+      for (let i = 0; i < m; i++) direction[i] = z[i] + beta * direction[i];
+      workspace.symv(m, 1, h, m, direction, 0, product);
+      const curvature = dot(direction, product);
+      if (!(curvature > 0)) break;
+      const step = energy / curvature;
+      for (let i = 0; i < m; i++) {
+        dx[i] += step * direction[i];
+        residual[i] -= step * product[i];
       }
-      if (now < 1e-15 || round === 8 || now > 0.7 * before) return now;
-      before = now;
-      this.approximate(residual, lower, x, this.u);
-      for (let i = 0; i < dx.length; i++) dx[i] += x[i];
-      for (let i = 0; i < du.length; i++) du[i] += this.u[i];
-      this.residuals(r, t, dx, du);
+      size = norm(residual);
+      if (size < bestSize) {
+        bestSize = size;
+        best.set(dx);
+      } else if (size > 100 * bestSize) break;
     }
+    dx.set(best);
+    return bestSize / target;
   }
 
-  /** residual = r - H dx + A'du, lower = t - A dx. */
-  private residuals(r: Float64Array, t: Float64Array, dx: Float64Array, du: Float64Array): void {
-    const { m, h, workspace, residual, lower, a } = this;
-    residual.set(dx);
-    const { product } = this;
-    workspace.symv(m, 1, h, m, residual, 0, product);
+  /** residual <- r - H dx + A'du. */
+  private residualOf(r: Float64Array, dx: Float64Array, du: Float64Array): void {
+    const { m, h, workspace, residual, product, a } = this;
+    workspace.symv(m, 1, h, m, dx, 0, product);
     for (let i = 0; i < m; i++) residual[i] = r[i] - product[i];
-    if (a.right.length === 0) return;
     addRowsAdjoint(a, du, 1, residual);
-    applyRows(a, dx, 0, lower);
-    for (let i = 0; i < lower.length; i++) lower[i] = t[i] - lower[i];
   }
 
   /** One solve with the factors: x, u from right-hand sides r, t (r is spoiled). */
-  private approximate(r: Float64Array, t: Float64Array, x: Float64Array, u: Float64Array): void {
+  private approximate(r: Float64Array, t: Float64Array | undefined, x: Float64Array, u: Float64Array): void {
     const { m, l, scale, workspace, a, rho, small } = this;
     const p = a.right.length;
-    if (p > 0) addRowsAdjoint(a, t, rho, r);
+    if (t) addRowsAdjoint(a, t, rho, r);
     for (let i = 0; i < m; i++) x[i] = r[i] * scale[i];
     workspace.trsv(false, m, l, m, x);
     if (p > 0) {
       // small u = t - V x, then x += V'u
-      u.set(t);
+      if (t) u.set(t);
+      else u.fill(0);
       workspace.gemv(false, p, m, -1, this.v, m, x, 1, u);
       workspace.trsv(false, p, small, p, u);
       workspace.trsv(true, p, small, p, u);
@@ -165,4 +200,10 @@ function norm(values: Float64Array): number {
   let sum = 0;
   for (const value of values) sum += value * value;
   return Math.sqrt(sum);
+}
+
+function dot(left: Float64Array, right: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < left.length; i++) sum += left[i] * right[i];
+  return sum;
 }
