@@ -232,8 +232,9 @@ function describeData({ run, close }: Suite): void {
       ],
     };
     const written = run(problem);
-    const termed = run({ ...problem, blocks: [rankOne] });
-    expectOptimum(termed, problem, Math.sqrt(5), close);
+    const withTerms = { ...problem, blocks: [rankOne] };
+    const termed = run(withTerms);
+    expectOptimum(termed, withTerms, Math.sqrt(5), close);
     if (written.status !== "optimal" || termed.status !== "optimal") throw new Error("unreachable");
     expect(Math.abs(written.check.objective.primal - termed.check.objective.primal)).toBeLessThan(close);
   });
@@ -268,7 +269,8 @@ function describeData({ run, close }: Suite): void {
         },
       };
     });
-    expectOptimum(run({ ...problem, blocks }), problem, optimum, close);
+    const repeated = { ...problem, blocks };
+    expectOptimum(run(repeated), repeated, optimum, close);
   });
 }
 
