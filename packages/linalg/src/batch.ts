@@ -5,6 +5,9 @@ import { SettingError, ShapeError } from "@worstcase/core";
 import type { Batch, Routines } from "./kernels.js";
 import { checkDimension, type Memory, overlap } from "./memory.js";
 
+/** Up to this many numbers in the shared factor; kernels for small matrices win beyond (`linalg` suite of apps/bench). */
+const STACKED = 24 * 24;
+
 export class CheckedBatch implements Batch {
   constructor(
     private readonly memory: Memory,
@@ -39,7 +42,7 @@ export class CheckedBatch implements Batch {
     const pc = this.write(count, c, m, n, ldc, strideC, "c");
     if (count === 0 || m === 0 || n === 0) return;
     if (k > 0 && (pc === pa || pc === pb)) throw overlap("c");
-    const stacked = strideB === 0 && !transposeA && strideA === m * lda && strideC === m * ldc;
+    const stacked = strideB === 0 && k * n <= STACKED && !transposeA && strideA === m * lda && strideC === m * ldc;
     if (stacked) {
       this.routines.gemm(false, transposeB, count * m, n, k, alpha, pa, lda, pb, ldb, beta, pc, ldc);
       return;

@@ -226,6 +226,8 @@ export interface Routines {
     c: number,
     ldc: number,
   ): void;
+  /** Copies the lower triangle to the upper one. */
+  mirror(n: number, a: number, lda: number): void;
   potrf(n: number, a: number, lda: number): number;
   trsm(left: boolean, transpose: boolean, m: number, n: number, l: number, ldl: number, b: number, ldb: number): void;
   trtri(n: number, l: number, ldl: number): void;

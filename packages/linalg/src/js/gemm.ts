@@ -10,7 +10,7 @@ const DEPTH = 256;
 /** Columns of op(B) packed at once: 256 x 256 numbers, half a megabyte. */
 const WIDTH = 256;
 /** Below this many multiplications packing costs more than it saves. */
-const SMALL = 16 * 16 * 16;
+const SMALL = 6 * 6 * 6;
 
 /** Scratch of the packed path: one panel of A, one block of B. */
 export interface PackingScratch {

@@ -10,6 +10,7 @@ import { invertLower, symmetricInverse } from "./inverse.js";
 import { loopOver } from "./loopOver.js";
 import { matrixVector, solveVector, symmetricVector } from "./matrixVector.js";
 import { decomposeSymmetric } from "./symmetricEigen.js";
+import { mirrorLower } from "./triangles.js";
 import { solveTriangular } from "./triangularSolve.js";
 
 export const jsKernels: Kernels = {
@@ -44,6 +45,7 @@ function routinesOn(x: Float64Array): Routines {
     syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
       symmetricProduct(x, scratch, n, k, alpha, strided(a, lda, transpose), beta, c, ldc);
     },
+    mirror: (n, a, lda) => mirrorLower(x, n, a, lda),
     potrf: (n, a, lda) => factorCholesky(x, scratch, n, a, lda),
     trsm(left, transpose, m, n, l, ldl, b, ldb) {
       solveTriangular(x, scratch, left, transpose, m, n, l, ldl, b, ldb);

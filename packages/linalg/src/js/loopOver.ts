@@ -1,7 +1,6 @@
 // Batches as loops over the single routines, which saves the checks of single calls.
 
 import type { BatchRoutines, Routines } from "../kernels.js";
-import { mirrorLower } from "./triangles.js";
 
 /** `x` is the memory that the routines work on. */
 export function loopOver(x: Float64Array, routines: Omit<Routines, "batch">): BatchRoutines {
@@ -34,7 +33,7 @@ export function loopOver(x: Float64Array, routines: Omit<Routines, "batch">): Ba
         const [pt, po] = [t + i * strideT, out + i * strideOut];
         routines.gemm(false, false, m, n, m, 1, q, ldq, pt, ldt, 0, work, n);
         routines.gemm(true, false, n, n, m, 1, pt, ldt, work, n, 0, po, ldout);
-        mirrorLower(x, n, po, ldout);
+        routines.mirror(n, po, ldout);
       }
     },
   };

@@ -83,8 +83,7 @@ function attempt(
   identity.setThreads?.(threads);
   const threadCount = identity.setThreads ? `${threads} thread${threads > 1 ? "s" : ""}` : "threads not controllable";
   const description = `${identity.name} (${candidate.join(" and ")}), ${integerBits}-bit integers, ${threadCount}`;
-  const kernels = nativeKernels(host, functions, description);
-  const wrong = probe(kernels);
+  const wrong = probe(nativeKernels(host, functions, description, true));
   if (wrong) return { outcome: "refused", detail: `gave a wrong answer in ${wrong}` };
-  return { kernels, tuned: identity.tuned };
+  return { kernels: nativeKernels(host, functions, description), tuned: identity.tuned };
 }

@@ -6,7 +6,9 @@ import { loopOver } from "../js/loopOver.js";
 import { clearUpper, mirrorLower } from "../js/triangles.js";
 import type { KernelName, Kernels, Routines } from "../kernels.js";
 import { checkCount } from "../memory.js";
+import { wasmMemory } from "../wasm/wasmKernels.js";
 import { CheckedWorkspace } from "../workspace.js";
+import { bySize, LARGEST_SMALL_EIGENPROBLEM } from "./bySize.js";
 import type { ForeignHost } from "./foreign.js";
 import type { NativeFunctions } from "./functions.js";
 
@@ -21,22 +23,34 @@ const NON_UNIT = 131;
 const LEFT = 141;
 const RIGHT = 142;
 
-export function nativeKernels(host: ForeignHost, functions: NativeFunctions, description: string): Kernels {
+/** Kernels on bound functions. Small sizes go to WebAssembly where it is present, unless `everything` is set. */
+export function nativeKernels(
+  host: ForeignHost,
+  functions: NativeFunctions,
+  description: string,
+  everything = false,
+): Kernels {
   return {
     name,
     description,
     workspace(float64Count) {
-      const memory = allocate(checkCount(float64Count, "float64Count"));
-      return new CheckedWorkspace(name, float64Count, memory, routinesOn(host, functions, memory));
+      checkCount(float64Count, "float64Count");
+      const small = everything ? undefined : wasmMemory(float64Count, LARGEST_SMALL_EIGENPROBLEM);
+      const values = small?.values ?? allocate(float64Count);
+      const native = routinesOn(host, functions, values, small?.routines);
+      const routines = small ? bySize(native, small.routines) : native;
+      return new CheckedWorkspace(name, float64Count, values, routines);
     },
   };
 }
 
-function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Array): Routines {
+/** `portable`: WebAssembly routines on the same memory, for what BLAS does not offer. */
+function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Array, portable?: Routines): Routines {
   const { cells, dgemm, dsyrk, dtrsm, dgemv, dsymv, dtrsv, dpotrf, dtrtri, dpotri, dsyevd } = functions;
   const start = x.length > 0 ? host.address(x) : 0;
   const at = (position: number) => start + 8 * position;
   const flag = (transpose: boolean) => (transpose ? TRANSPOSED : PLAIN);
+  const mirror = portable?.mirror ?? ((n: number, a: number, lda: number) => mirrorLower(x, n, a, lda));
   let work: Float64Array = new Float64Array(0);
   const routines: Omit<Routines, "batch"> = {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
@@ -46,8 +60,9 @@ function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Arr
     },
     syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
       dsyrk(ROW_MAJOR, LOWER, flag(transpose), n, k, alpha, at(a), lda || 1, beta, at(c), ldc);
-      mirrorLower(x, n, c, ldc);
+      mirror(n, c, ldc);
     },
+    mirror,
     potrf(n, a, lda) {
       cells.prepare(n, lda);
       dpotrf(cells.upper, cells.order, at(a), cells.leading, cells.info, 1);
@@ -72,7 +87,7 @@ function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Arr
       cells.prepare(n, ldl);
       dpotri(cells.upper, cells.order, at(l), cells.leading, cells.info, 1);
       if (cells.readInfo() !== 0) spoil(x, n, l, ldl);
-      mirrorLower(x, n, l, ldl);
+      mirror(n, l, ldl);
     },
     gemv(transpose, m, n, alpha, a, lda, v, beta, y) {
       // some versions multiply NaN by a zero beta

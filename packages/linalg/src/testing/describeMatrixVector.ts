@@ -93,9 +93,10 @@ export function describeMatrixVector(kernels: Kernels): void {
   });
 
   describe("trsv", () => {
-    test.each([0, 1, 2, 5, 15, 16, 17, 31, 33, 100, 4200])("order %i, garbage above the diagonal", (n) => {
+    // the largest order exceeds the pieces of the WebAssembly matrix-vector products; its L is the identity plus a column
+    const orders = [0, 1, 2, 5, 15, 16, 17, 31, 33, 100, ...(kernels.name.startsWith("wasm") ? [4200] : [])];
+    test.each(orders)("order %i, garbage above the diagonal", (n) => {
       const rng = createRng(n);
-      // the largest order exceeds the pieces of matrix-vector products; its L is the identity plus one column
       const l0 =
         n < 1000
           ? randomLower(rng, n)

@@ -5,7 +5,7 @@ import { ResourceError } from "@worstcase/core";
 import type { BatchRoutines, Kernels, Routines } from "../kernels.js";
 import { checkCount } from "../memory.js";
 import { CheckedWorkspace } from "../workspace.js";
-import { type Engine, engine, type WasmMemory } from "./engine.js";
+import { engine, type WasmMemory } from "./engine.js";
 import { fmaModule, simdModule } from "./kernels.generated.js";
 
 export type WasmBuild = "wasm-simd" | "wasm-fma";
@@ -17,7 +17,8 @@ const descriptions: Record<WasmBuild, string> = {
 
 /** WebAssembly addresses 65536 pages of 64 KiB. */
 const PAGE = 65536;
-const MOST_BYTES = 65536 * PAGE;
+/** Half of that is for the workspace, the rest for scratch. */
+const MOST_NUMBERS = (65536 * PAGE) / 16;
 /** Eigenproblems above this order would need scratch out of proportion. */
 const LARGEST_ORDER = 8192;
 
@@ -27,6 +28,7 @@ interface Exports {
   setScratch(at: number): void;
   gemm(...values: number[]): void;
   syrk(...values: number[]): void;
+  mirror(...values: number[]): void;
   potrf(...values: number[]): number;
   trsm(...values: number[]): void;
   trtri(...values: number[]): void;
@@ -42,7 +44,8 @@ interface Exports {
   syevd(...values: number[]): number;
 }
 
-const known = new Map<WasmBuild, Kernels | undefined>();
+const modules = new Map<WasmBuild, object | undefined>();
+const known = new Map<WasmBuild, Kernels>();
 
 /** The fastest build this engine accepts, or undefined when it has no WebAssembly SIMD. */
 export function wasmKernels(): Kernels | undefined {
@@ -51,45 +54,74 @@ export function wasmKernels(): Kernels | undefined {
 
 /** One build, or undefined when this engine cannot run it. */
 export function wasmBuild(name: WasmBuild): Kernels | undefined {
-  if (!known.has(name)) known.set(name, load(name));
+  const module = compiled(name);
+  if (module && !known.has(name)) {
+    known.set(name, {
+      name,
+      description: descriptions[name],
+      workspace(float64Count) {
+        // the matrix and its eigenvalues must fit into the workspace, which bounds the order of an eigenproblem
+        const order = Math.min(LARGEST_ORDER, Math.floor(Math.sqrt(checkCount(float64Count, "float64Count"))));
+        const { values, routines } = instantiate(module, float64Count, order);
+        return new CheckedWorkspace(name, float64Count, values, routines);
+      },
+    });
+  }
   return known.get(name);
 }
 
-function load(name: WasmBuild): Kernels | undefined {
-  if (!engine) return undefined;
-  const bytes = Uint8Array.from(atob(name === "wasm-fma" ? fmaModule : simdModule), (letter) => letter.charCodeAt(0));
-  if (!engine.validate(bytes)) return undefined;
-  const running = engine;
-  const module = new engine.Module(bytes);
-  return { name, description: descriptions[name], workspace: (count) => createWorkspace(name, running, module, count) };
+/**
+ * Memory for `float64Count` numbers with routines on it, eigenproblems up to `largestOrder`; for the native kernels,
+ * which leave small sizes to WebAssembly. Undefined without WebAssembly SIMD or when the memory does not fit.
+ */
+export function wasmMemory(
+  float64Count: number,
+  largestOrder: number,
+): { values: Float64Array; routines: Routines } | undefined {
+  const module = compiled("wasm-fma") ?? compiled("wasm-simd");
+  if (!module || float64Count > MOST_NUMBERS) return undefined;
+  try {
+    return instantiate(module, float64Count, largestOrder);
+  } catch (error) {
+    if (error instanceof ResourceError) return undefined;
+    throw error;
+  }
 }
 
-function createWorkspace(name: WasmBuild, engine: Engine, module: object, float64Count: number): CheckedWorkspace {
-  const start = Math.ceil(checkCount(float64Count, "float64Count") / 8) * 64;
-  // the matrix and its eigenvalues must fit into the workspace, which bounds the order of an eigenproblem
-  const order = Math.min(LARGEST_ORDER, Math.floor(Math.sqrt(float64Count)));
-  if (start > MOST_BYTES / 2) throw tooLarge(float64Count);
+function compiled(name: WasmBuild): object | undefined {
+  if (!modules.has(name)) modules.set(name, compile(name));
+  return modules.get(name);
+}
+
+function compile(name: WasmBuild): object | undefined {
+  if (!engine) return undefined;
+  const bytes = Uint8Array.from(atob(name === "wasm-fma" ? fmaModule : simdModule), (letter) => letter.charCodeAt(0));
+  return engine.validate(bytes) ? new engine.Module(bytes) : undefined;
+}
+
+function instantiate(module: object, float64Count: number, largestOrder: number) {
+  const start = Math.ceil(float64Count / 8) * 64;
+  if (!engine || float64Count > MOST_NUMBERS) throw tooLarge(float64Count);
   let exports: Exports;
   try {
     exports = new engine.Instance(module, {}).exports as unknown as Exports;
-    const pages = Math.ceil((start + exports.scratchBytes(order)) / PAGE);
+    const pages = Math.ceil((start + exports.scratchBytes(largestOrder)) / PAGE);
     exports.memory.grow(pages - exports.memory.buffer.byteLength / PAGE);
   } catch (cause) {
     throw tooLarge(float64Count, cause);
   }
   exports.setScratch(start);
-  const memory = new Float64Array(exports.memory.buffer);
-  return new CheckedWorkspace(name, float64Count, memory, routinesOf(exports, order));
+  return { values: new Float64Array(exports.memory.buffer), routines: routinesOf(exports, largestOrder) };
 }
 
 function tooLarge(received: number, cause?: unknown): ResourceError {
-  const expected = `memory for a WebAssembly instance, at most ${MOST_BYTES / 16} numbers`;
+  const expected = `memory for a WebAssembly instance, at most ${MOST_NUMBERS} numbers`;
   const hint = "drop workspaces no longer needed, or use the js kernels";
   return new ResourceError({ argument: "float64Count", expected, received, hint }, { cause });
 }
 
 function routinesOf(exports: Exports, largestOrder: number): Routines {
-  const { gemm, syrk, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd } = exports;
+  const { gemm, syrk, mirror, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd } = exports;
   return {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       gemm(+transposeA, +transposeB, m, n, k, alpha, a * 8, lda, b * 8, ldb, beta, c * 8, ldc);
@@ -97,6 +129,7 @@ function routinesOf(exports: Exports, largestOrder: number): Routines {
     syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
       syrk(+transpose, n, k, alpha, a * 8, lda, beta, c * 8, ldc);
     },
+    mirror: (n, a, lda) => mirror(n, a * 8, lda),
     potrf: (n, a, lda) => potrf(n, a * 8, lda),
     trsm(left, transpose, m, n, l, ldl, b, ldb) {
       trsm(+left, +transpose, m, n, l * 8, ldl, b * 8, ldb);

@@ -156,14 +156,29 @@ function packLong(x: usize, ld: usize, width: i32, depth: i32, to: usize): void 
   }
 }
 
-/** Copies the lower triangle of C [n, n] to the upper one, in blocks of 16 so that both sides stay in cache. */
+/** Copies the lower triangle of C [n, n] to the upper one, two by two, in blocks of 16 so that both sides stay in cache. */
 export function mirror(n: i32, c: usize, ldc: usize): void {
   for (let i0 = 0; i0 < n; i0 += 16) {
+    const last = min(n, i0 + 16);
     for (let j0 = 0; j0 <= i0; j0 += 16) {
-      for (let i = i0; i < min(n, i0 + 16); i++) {
+      let i = i0;
+      for (; i + 1 < last; i += 2) {
         let from = c + <usize>i * ldc + <usize>(j0 << 3);
         let to = c + <usize>j0 * ldc + <usize>(i << 3);
-        for (let j = j0; j < min(i, j0 + 16); j++) {
+        for (let j = j0, end = min(i, j0 + 16); j < end; j += 2) {
+          const v0 = v128.load(from), v1 = v128.load(from + ldc);
+          v128.store(to, v128.shuffle<f64>(v0, v1, 0, 2));
+          to += ldc;
+          v128.store(to, v128.shuffle<f64>(v0, v1, 1, 3));
+          to += ldc;
+          from += 16;
+        }
+        if (j0 == i0) f64.store(to, f64.load(from + ldc), 8);
+      }
+      if (i < last) {
+        let from = c + <usize>i * ldc + <usize>(j0 << 3);
+        let to = c + <usize>j0 * ldc + <usize>(i << 3);
+        for (let j = j0, end = min(i, j0 + 16); j < end; j++) {
           f64.store(to, f64.load(from));
           from += 8;
           to += ldc;

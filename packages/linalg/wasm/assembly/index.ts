@@ -2,7 +2,7 @@
 
 import { congruenceMany, factorMany, invertMany, multiplyMany, solveMany } from "./batch";
 import { eigen, eigenScratch } from "./eigen";
-import { PRODUCT_SCRATCH, mirror, multiply, setProductScratch } from "./gemm";
+import { PRODUCT_SCRATCH, mirror as mirrorLower, multiply, setProductScratch } from "./gemm";
 import { INVERSE_SCRATCH, invertLower, lowerGram, setInverseScratch } from "./inverse";
 import { matrixVector, solveVector, symmetricTimes } from "./matrixVector";
 import { SOLVE_SCRATCH, clearUpper, factor, setSolveScratch, solveLeft, solveRight } from "./triangular";
@@ -32,7 +32,12 @@ export function syrk(
   transpose: bool, n: i32, k: i32, alpha: f64, a: usize, lda: usize, beta: f64, c: usize, ldc: usize,
 ): void {
   multiply(true, transpose, !transpose, n, n, k, alpha, a, lda << 3, a, lda << 3, beta, c, ldc << 3);
-  mirror(n, c, ldc << 3);
+  mirrorLower(n, c, ldc << 3);
+}
+
+/** Copies the lower triangle to the upper one. */
+export function mirror(n: i32, a: usize, lda: usize): void {
+  mirrorLower(n, a, lda << 3);
 }
 
 export function potrf(n: i32, a: usize, lda: usize): i32 {
@@ -58,7 +63,7 @@ export function trtri(n: i32, l: usize, ldl: usize): void {
 export function potri(n: i32, l: usize, ldl: usize): void {
   invertLower(n, l, ldl << 3);
   lowerGram(n, l, ldl << 3);
-  mirror(n, l, ldl << 3);
+  mirrorLower(n, l, ldl << 3);
 }
 
 export function gemv(transpose: bool, m: i32, n: i32, alpha: f64, a: usize, lda: usize, x: usize, beta: f64, y: usize): void {
