@@ -85,3 +85,5 @@ export {
 } from "./multiclass/fitPairwise.js";
 export type { JointRound, JointStatus } from "./multiclass/trainJoint.js";
 export { type DecomposeOptions, type Decomposition, decompose, decomposeNetwork } from "./decomposition/decompose.js";
+export { fitPatches, type PatchFilter, type PatchFit, type PatchFitOptions } from "./patches/fitPatches.js";
+export { type ImagePatches, imagePatches, type PatchLayout } from "./patches/imagePatches.js";

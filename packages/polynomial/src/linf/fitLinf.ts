@@ -8,6 +8,7 @@ import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/lina
 import { type Activation, checkActivation, paperActivation } from "../activation.js";
 import { type ClassWeights, type HingeLoss, hingeWeights } from "../hingeWeights.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints, checkSignLabels, type SignLabels } from "../inputs.js";
+import { wholeSphere } from "../multiclass/directionSets.js";
 import { scoresOf } from "../multiclass/fitPairwise.js";
 import { type JointRound, type JointStatus, trainJoint } from "../multiclass/trainJoint.js";
 import type { Neurons, Quadratic } from "../quadratic.js";
@@ -106,7 +107,15 @@ export function fitLinf(points: NumericBatch, labels: SignLabels, options: LinfF
 
   const adversary = createLinfAdversary(points, Float64Array.from(labels), boxes, activation, kernels);
   const outcome = trainJoint(
-    { adversary, loss: "sum", kappa, beta, maxNeuronsPerBlock: maxNeurons, kernels },
+    {
+      adversary,
+      directions: wholeSphere(d, kernels),
+      loss: "sum",
+      kappa,
+      beta,
+      maxNeuronsPerBlock: maxNeurons,
+      kernels,
+    },
     {
       tolerance,
       maxRounds,

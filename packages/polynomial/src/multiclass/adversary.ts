@@ -4,7 +4,7 @@
 // z_r, or a mean with a second moment. `attack` leaves one for every active row; the other methods refer to the last one.
 
 import type { Activation } from "../activation.js";
-import type { SphereExtremes } from "../sphere.js";
+import type { SphereExtreme } from "../sphere.js";
 
 /** Neurons of all blocks: f_c = sum over block_j = c of s_j (a (v'x)^2 + b ||v|| v'x + c ||v||^2). */
 export interface FactoredNetwork {
@@ -70,10 +70,23 @@ export function allocateMoment(d: number, matrix: Float64Array = new Float64Arra
   return { matrix, linear: new Float64Array(d), constant: 0, squares: 0, mass: 0, rows: 0 };
 }
 
-/** Extremes of h(u) = a u'Au + b g'u + c s of one block. */
+/** Extremes of h(u) = a u'Au + b g'u + c s of one block over the admissible unit directions. */
 export interface BlockExtremes {
-  readonly extremes: SphereExtremes;
+  readonly maximum: SphereExtreme;
+  readonly minimum: SphereExtreme;
   /** Rigorous upper bounds of max h and max -h. */
   readonly largest: number;
   readonly largestNegative: number;
+}
+
+/** The unit directions a neuron may have. */
+export interface DirectionSet {
+  /** Neurons keep the zeros of their first direction: patches of an image. */
+  readonly sparse: boolean;
+  /** Extremes of u'Mu + g'u + constant over the set, with rigorous bounds. */
+  extremes(
+    matrix: Float64Array,
+    linear: Float64Array,
+    constant: number,
+  ): { maximum: SphereExtreme; minimum: SphereExtreme };
 }

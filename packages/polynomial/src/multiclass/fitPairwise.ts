@@ -20,10 +20,11 @@ import { chooseKernels } from "@worstcase/linalg";
 import { type Activation, checkActivation, paperActivation } from "../activation.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints } from "../inputs.js";
 import { pairwiseWorstMargins } from "../pairwise.js";
-import { type Quadratic, quadraticFromNeurons } from "../quadratic.js";
+import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import { radiusValue } from "../worstCase/worstCase.js";
-import type { FactoredNetwork } from "./adversary.js";
+import type { DirectionSet, FactoredNetwork } from "./adversary.js";
 import { bestConstantObjective } from "./bestConstant.js";
+import { wholeSphere } from "./directionSets.js";
 import { createPairAdversary } from "./pairAdversary.js";
 import { evaluateRows, type RowLoss } from "./rowLoss.js";
 import { type JointRound, type JointStatus, trainJoint } from "./trainJoint.js";
@@ -57,6 +58,11 @@ export interface PairwiseFitOptions extends WorkOptions<PairwiseRoundEvent> {
   readonly stepsPerRound?: number;
   /** Default min(2 features + 2, 32). */
   readonly maxNeuronsPerClass?: number;
+  /**
+   * Value of a constant coordinate that every point gets and the adversary cannot move; 0 (default) for none. Neurons then
+   * have `features + 1` weights, the last one for it.
+   */
+  readonly bias?: number;
   /** Default none, so that results do not depend on the machine's speed. */
   readonly timeLimitSeconds?: number;
   readonly kernels?: KernelRequest | Kernels;
@@ -69,8 +75,10 @@ export interface PairwiseFit {
   /** No set of networks has a smaller objective. */
   readonly lowerBound: number;
   readonly gap: number;
-  /** One score per class, each carrying its neurons. */
+  /** One score per class on the features; each carries its neurons unless there is a bias. */
   readonly quadratics: readonly Quadratic[];
+  /** The networks, rows `[neurons, features]`, or `[neurons, features + 1]` with a bias. */
+  readonly networks: readonly Neurons[];
   /** Hinge of the best constant scores; `collapsed` when the objective is at least 0.9 times it. */
   readonly constantObjective: number;
   readonly collapsed: boolean;
@@ -87,7 +95,16 @@ export interface PairwiseFit {
 const collapseShare = 0.9;
 const knownOptions = [
   ...["radius", "loss", "beta", "activation", "classWeights", "sampleWeights", "tolerance", "maxRounds"],
-  ...["maxEvaluations", "stepsPerRound", "maxNeuronsPerClass", "timeLimitSeconds", "kernels", "signal", "onEvent"],
+  ...[
+    "maxEvaluations",
+    "stepsPerRound",
+    "maxNeuronsPerClass",
+    "bias",
+    "timeLimitSeconds",
+    "kernels",
+    "signal",
+    "onEvent",
+  ],
 ];
 
 /**
@@ -100,6 +117,17 @@ export function fitPairwise(
   labels: Int32Array,
   classCount: number,
   options: PairwiseFitOptions,
+): PairwiseFit {
+  return fitScores(features, labels, classCount, options, wholeSphere);
+}
+
+/** As `fitPairwise`, with neurons restricted to a set of directions. */
+export function fitScores(
+  features: NumericBatch,
+  labels: Int32Array,
+  classCount: number,
+  options: PairwiseFitOptions,
+  makeDirections: (dimension: number, kernels: Kernels) => DirectionSet,
 ): PairwiseFit {
   const started = performance.now();
   if (typeof options !== "object" || options === null) {
@@ -119,6 +147,9 @@ export function fitPairwise(
   checkLabels(labels, n, classCount);
   const { maxRounds = 60, maxEvaluations = 4000, stepsPerRound = 60, timeLimitSeconds } = options;
   const maxNeuronsPerClass = options.maxNeuronsPerClass ?? Math.min(2 * d + 2, 32);
+  const bias = options.bias ?? 0;
+  checkNumber(bias, "options.bias", Number.NEGATIVE_INFINITY);
+  const width = bias === 0 ? d : d + 1;
   for (const [name, value] of Object.entries({ maxRounds, maxEvaluations, stepsPerRound })) {
     checkInteger(value, `options.${name}`, 1);
   }
@@ -128,9 +159,19 @@ export function fitPairwise(
   const kappa = sampleMass(labels, classCount, options);
   const rowLoss: RowLoss = loss === "weston-watkins" ? "sum" : "max";
 
-  const adversary = createPairAdversary(features, labels, classCount, radius, activation, maxNeuronsPerClass, kernels);
+  const adversary = createPairAdversary(
+    features,
+    labels,
+    classCount,
+    radius,
+    activation,
+    maxNeuronsPerClass,
+    bias,
+    kernels,
+  );
+  const directions = makeDirections(width, kernels);
   const outcome = trainJoint(
-    { adversary, loss: rowLoss, kappa, beta, maxNeuronsPerBlock: maxNeuronsPerClass, kernels },
+    { adversary, directions, loss: rowLoss, kappa, beta, maxNeuronsPerBlock: maxNeuronsPerClass, kernels },
     {
       tolerance,
       maxRounds,
@@ -140,7 +181,9 @@ export function fitPairwise(
     },
     { signal: options.signal, onRound: (report) => options.onEvent?.({ type: "round", ...report }) },
   );
-  const quadratics = scoresOf(outcome.network, classCount, d, activation);
+  const scores = scoresOf(outcome.network, classCount, width, activation);
+  const networks = scores.map(({ neurons }) => neurons as Neurons);
+  const quadratics = bias === 0 ? scores : scores.map((score) => fixLast(score, bias));
   // The objective once more, from the scores and the data alone.
   const { margins } = pairwiseWorstMargins(quadratics, features, labels, radius, { kernels });
   const slacks = new Float64Array(n * (classCount - 1));
@@ -149,7 +192,7 @@ export function fitPairwise(
   }
   const hinge = evaluateRows(rowLoss, slacks, classCount - 1, kappa, 0, new Float64Array(slacks.length));
   let mass = 0;
-  for (const { neurons } of quadratics) for (const alpha of neurons?.weights ?? []) mass += Math.abs(alpha);
+  for (const { weights } of networks) for (const alpha of weights) mass += Math.abs(alpha);
   const regulariser = beta * mass;
   const total = hinge + regulariser;
   const gap = (total - outcome.lower) / total;
@@ -177,6 +220,7 @@ export function fitPairwise(
     lowerBound: outcome.lower,
     gap,
     quadratics,
+    networks,
     constantObjective,
     collapsed,
     radius,
@@ -210,6 +254,19 @@ export function scoresOf(network: FactoredNetwork, blocks: number, d: number, ac
       d,
     );
   });
+}
+
+/** The quadratic in the other coordinates when the last one is held at a value. */
+export function fixLast({ dimension, Q, q, s }: Quadratic, value: number): Quadratic {
+  const n = dimension;
+  const d = n - 1;
+  const rest = new Float64Array(d * d);
+  const slope = new Float64Array(d);
+  for (let k = 0; k < d; k++) {
+    slope[k] = q[k] + value * (Q[k * n + d] + Q[d * n + k]);
+    for (let l = 0; l < d; l++) rest[k * d + l] = Q[k * n + l];
+  }
+  return { dimension: d, Q: rest, q: slope, s: s + value * (q[d] + value * Q[d * n + d]) };
 }
 
 /** kappa_i: 1/n times class and sample weights. */

@@ -1,6 +1,8 @@
 // l2 adversary of a network with one score per class: row (i, c) is the exact worst margin of f_y - f_c over the ball (math.md 10).
 // All rows of an unordered pair of classes share one quadratic, f_first - f_second, decomposed in the span of both classes'
-// neurons; displacements are kept in that span. Blocks of rows go through matrix products in one workspace.
+// neurons; displacements are kept in that span. With a bias every point has one more coordinate, the same constant for all, that
+// the adversary cannot move: for it, f is a quadratic in the other coordinates whose slope and constant the bias has changed.
+// Blocks of rows go through matrix products in one workspace.
 
 import type { NumericBatch } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
@@ -39,15 +41,19 @@ export function createPairAdversary(
   radius: number,
   activation: Activation,
   maxNeuronsPerClass: number,
+  /** Constant of the bias coordinate; 0 for none. Neurons then have one more entry than points. */
+  bias: number,
   kernels: Kernels,
 ): Adversary {
   const [n, d] = points.shape as [number, number];
+  const width = bias === 0 ? d : d + 1;
   const k = classCount - 1;
   const data = points.data;
   const span = allocateSpan(2 * maxNeuronsPerClass, d);
   const maxRank = span.stride;
   const stacked = new Float64Array(2 * maxNeuronsPerClass * d);
   const stackedSigns = new Float64Array(2 * maxNeuronsPerClass);
+  const stackedBias = new Float64Array(2 * maxNeuronsPerClass);
   const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
   const solver = createTrustRegionSolver(form);
   const sizes = [
@@ -58,10 +64,11 @@ export function createPairAdversary(
     maxRank * d,
     maxRank * maxRank,
     maxRank,
-    d * d,
+    width * width,
+    block * width,
   ];
   const workspace = kernels.workspace(workspaceSize(...sizes));
-  const [rows, back, rotated, perturbation, basis, small, smallValues, moment] = sizes.map((size) =>
+  const [rows, back, rotated, perturbation, basis, small, smallValues, moment, extended] = sizes.map((size) =>
     workspace.float64(size),
   );
   const smallLinear = new Float64Array(maxRank);
@@ -83,8 +90,12 @@ export function createPairAdversary(
       const row = j * span.stride;
       let square = 0;
       for (let m = 0; m < rank; m++) square += span.coordinates[row + m] ** 2;
-      form.constant += activation.c * stackedSigns[j] * square;
-      const slope = activation.b * stackedSigns[j] * Math.sqrt(square);
+      square += stackedBias[j] * stackedBias[j];
+      const offset = stackedBias[j] * bias;
+      const length = Math.sqrt(square);
+      form.constant +=
+        stackedSigns[j] * (offset * (activation.a * offset + activation.b * length) + activation.c * square);
+      const slope = stackedSigns[j] * (activation.b * length + 2 * activation.a * offset);
       for (let m = 0; m < rank; m++) {
         const c = span.coordinates[row + m];
         smallLinear[m] += slope * c;
@@ -120,7 +131,7 @@ export function createPairAdversary(
   }
 
   return {
-    dimension: d,
+    dimension: width,
     blocks: classCount,
     samples: n,
     rowsPerSample: k,
@@ -144,7 +155,8 @@ export function createPairAdversary(
         for (let j = 0; j < network.count; j++) {
           const own = network.blocks[j] === pair.first ? 1 : network.blocks[j] === pair.second ? -1 : 0;
           if (own === 0) continue;
-          stacked.set(network.vectors.subarray(j * d, (j + 1) * d), count * d);
+          stacked.set(network.vectors.subarray(j * width, j * width + d), count * d);
+          stackedBias[count] = width > d ? network.vectors[j * width + d] : 0;
           stackedSigns[count++] = own * network.signs[j];
         }
         if (!decompose(pair, count)) return false;
@@ -211,9 +223,14 @@ export function createPairAdversary(
                 const weight = sign * p * scale * scale;
                 for (let m = 0, q = chosen[t] * rank; m < rank; m++) spread[m] += weight * spreads[q + m];
               }
+              if (width > d) {
+                extended[t * width + d] = root * bias;
+                squares += p * bias * bias;
+                for (const [target, side] of targets) target.linear[d] += side * sign * p * bias;
+              }
               for (let l = 0, q = t * d; l < d; l++) {
                 const z = rows[q + l] + scale * back[q + l];
-                rows[q + l] = root * z;
+                extended[t * width + l] = root * z;
                 squares += p * z * z;
                 for (const [target, side] of targets) target.linear[l] += side * sign * p * z;
               }
@@ -224,17 +241,18 @@ export function createPairAdversary(
                 target.rows++;
               }
             }
-            workspace.syrk(true, d, count, sign, rows, d, 1, moment, d);
+            workspace.syrk(true, width, count, sign, extended, width, 1, moment, width);
           }
         }
         if (smoothed) {
           for (let m = 0; m < rank; m++) {
             for (let l = 0, q = m * d; l < d; l++) rows[q + l] = spread[m] * basis[q + l];
           }
-          workspace.gemm(true, false, d, d, rank, 1, rows, d, basis, d, 1, moment, d);
+          workspace.gemm(true, false, d, d, rank, 1, rows, d, basis, d, 1, moment, width);
         }
         if (used)
-          for (const [target, side] of targets) for (let i = 0; i < d * d; i++) target.matrix[i] += side * moment[i];
+          for (const [target, side] of targets)
+            for (let i = 0; i < width * width; i++) target.matrix[i] += side * moment[i];
       }
     },
     groups(): readonly RowGroup[] {
@@ -250,7 +268,7 @@ export function createPairAdversary(
         for (let l = 0; l < d; l++) projection[m] += own[m * d + l] * direction[l];
       }
       for (let t = 0; t < activeSamples.length; t++) {
-        let value = 0;
+        let value = width > d ? bias * direction[d] : 0;
         for (let l = 0, p = activeSamples[t] * d; l < d; l++) value += data[p + l] * direction[l];
         for (let m = 0, p = t * rank; m < rank; m++) value += moves[p + m] * projection[m];
         let variance = 0;

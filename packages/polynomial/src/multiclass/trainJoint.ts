@@ -8,13 +8,13 @@
 import { throwIfAborted } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import { createLbfgs } from "../factored/lbfgs.js";
-import { createSphereSolver } from "../sphere.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
 import {
   type Adversary,
   type AttackSmoothing,
   allocateMoment,
   type BlockExtremes,
+  type DirectionSet,
   type FactoredNetwork,
 } from "./adversary.js";
 import { evaluateRows, type RowLoss } from "./rowLoss.js";
@@ -22,6 +22,7 @@ import { createSizeMaster } from "./sizeMaster.js";
 
 export interface JointProblem {
   readonly adversary: Adversary;
+  readonly directions: DirectionSet;
   readonly loss: RowLoss;
   /** kappa_i, `[samples]` */
   readonly kappa: Float64Array;
@@ -73,13 +74,12 @@ const masterAttempts = 24;
 const idleMargin = 0.35;
 
 export function trainJoint(problem: JointProblem, settings: JointSettings, hooks: JointHooks): JointOutcome {
-  const { adversary, loss, kappa, beta, maxNeuronsPerBlock, kernels } = problem;
+  const { adversary, directions, loss, kappa, beta, maxNeuronsPerBlock, kernels } = problem;
   const { dimension: d, blocks, samples, rowsPerSample: k, activation } = adversary;
   const rows = samples * k;
   const capacity = blocks * maxNeuronsPerBlock;
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  const sphere = createSphereSolver(d, kernels);
   const master = createSizeMaster(adversary, loss, kappa, beta, Math.min(1e-4, 0.02 * settings.tolerance), kernels);
   const lbfgs = createLbfgs(capacity * d);
   const workspaces = Array.from({ length: blocks }, () => allocateMoment(d));
@@ -246,7 +246,9 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
       const length = Math.sqrt(square);
       const own = -signs[j] * ((length > 0 ? (b * along) / length : 0) + 2 * c * constant) + 2 * beta;
       for (let l = 0; l < d; l++) {
-        gradient[j * d + l] = -signs[j] * (2 * a * product[l] + b * length * linear[l]) + own * v[l];
+        // A sparse neuron stays in the support it was made with.
+        if (directions.sparse && v[l] === 0) gradient[j * d + l] = 0;
+        else gradient[j * d + l] = -signs[j] * (2 * a * product[l] + b * length * linear[l]) + own * v[l];
       }
     }
     return total;
@@ -290,15 +292,14 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
     const found = workspaces.map((moment): BlockExtremes => {
       for (let i = 0; i < d * d; i++) scaledMatrix[i] = a * moment.matrix[i];
       for (let l = 0; l < d; l++) scaledLinear[l] = b * moment.linear[l];
-      const { eigenvalues, eigenvectors, ...sides } = sphere.solve(scaledMatrix, scaledLinear, c * moment.constant);
-      const extremes = { ...sides, eigenvalues: eigenvalues.slice(), eigenvectors: eigenvectors.slice() };
+      const sides = directions.extremes(scaledMatrix, scaledLinear, c * moment.constant);
       const { squares, mass: own } = moment;
       const sizes = a * squares + Math.abs(b) * Math.sqrt(squares * own) + Math.abs(c) * own;
       const error = 4 * (moment.rows + d + 16) * unitRoundoff * sizes;
-      const largest = extremes.maximum.bound + error;
-      const largestNegative = -extremes.minimum.bound + error;
+      const largest = sides.maximum.bound + error;
+      const largestNegative = -sides.minimum.bound + error;
       norm = Math.max(norm, largest, largestNegative);
-      return { extremes, largest, largestNegative };
+      return { ...sides, largest, largestNegative };
     });
     const bound = (norm <= beta ? 1 : beta / norm) * mass * (1 - 4 * (rows + 8) * unitRoundoff);
     if (Number.isFinite(bound) && bound > lower) lower = bound;
@@ -376,7 +377,7 @@ function violating(
   extremes: readonly BlockExtremes[],
   threshold: number,
 ): { direction: Float64Array; sign: number; owner: number }[] {
-  return extremes.flatMap(({ extremes: { maximum, minimum }, largest, largestNegative }, owner) => [
+  return extremes.flatMap(({ maximum, minimum, largest, largestNegative }, owner) => [
     ...(largest > threshold ? [{ direction: maximum.point, sign: 1, owner }] : []),
     ...(largestNegative > threshold ? [{ direction: minimum.point, sign: -1, owner }] : []),
   ]);
