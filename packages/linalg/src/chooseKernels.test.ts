@@ -40,6 +40,7 @@ test("auto with a plan: js for tiny work, native only for large work with a tune
   expect(chooseKernels("auto", { largestOrder: 10, flops: 1e4 }).name).toBe("js");
   expect(chooseKernels("auto", { largestOrder: 2000, flops: 1e9 }).name).toMatch(/^wasm-/);
   expect(chooseKernels("auto", { largestOrder: 60, flops: 1e12 }).name).toMatch(/^wasm-/);
+  expect(chooseKernels("auto", { largestOrder: 60, flops: 1e12, float64Count: 3e8 }).name).toBe("js");
   const { kernels, tuned } = findNative();
   const large = chooseKernels("auto", { largestOrder: 2000, flops: 1e12 });
   expect(large.name).toMatch(kernels && tuned ? /^native$/ : /^wasm-/);

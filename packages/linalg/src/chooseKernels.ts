@@ -5,7 +5,7 @@ import { jsKernels } from "./js/jsKernels.js";
 import type { KernelRequest, Kernels, WorkPlan } from "./kernels.js";
 import { findNative } from "./native/findNative.js";
 import { paysForNative, paysForWasm } from "./thresholds.js";
-import { wasmBuild, wasmKernels } from "./wasm/wasmKernels.js";
+import { MOST_NUMBERS, wasmBuild, wasmKernels } from "./wasm/wasmKernels.js";
 
 /**
  * The kernels to use. `auto` honours the environment variable WORSTCASE_BACKEND (any other request) and otherwise takes
@@ -22,11 +22,15 @@ export function chooseKernels(request: KernelRequest = "auto", plan?: WorkPlan):
     const { kernels, tuned } = findNative();
     if (kernels && tuned) return kernels;
   }
-  return (plan && !paysForWasm(plan) ? undefined : wasmKernels()) ?? jsKernels;
+  return (plan && !worthWasm(plan) ? undefined : wasmKernels()) ?? jsKernels;
 }
 
-function checkPlan({ largestOrder, flops }: WorkPlan): void {
-  for (const [name, value] of Object.entries({ largestOrder, flops })) {
+function worthWasm(plan: WorkPlan): boolean {
+  return paysForWasm(plan) && (plan.float64Count ?? 0) <= MOST_NUMBERS;
+}
+
+function checkPlan({ largestOrder, flops, float64Count = 0 }: WorkPlan): void {
+  for (const [name, value] of Object.entries({ largestOrder, flops, float64Count })) {
     if (Number.isFinite(value) && value >= 0) continue;
     throw new SettingError({ argument: `plan.${name}`, expected: "a finite number >= 0", received: value });
   }

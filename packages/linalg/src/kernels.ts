@@ -10,6 +10,8 @@ export interface WorkPlan {
   readonly largestOrder: number;
   /** Floating-point operations of the whole work, roughly: 2 m n k for a product, n^3 / 3 for a Cholesky factor. */
   readonly flops: number;
+  /** Numbers the workspace will hold; `auto` then leaves out what cannot address them. Default 0. */
+  readonly float64Count?: number;
 }
 
 export type KernelName = "js" | "wasm-simd" | "wasm-fma" | "native";
@@ -21,10 +23,15 @@ export interface Kernels {
   readonly description: string;
   /**
    * Memory for `float64Count` numbers plus the kernels' own scratch, sized once: it never grows, so views stay valid.
-   * Compute the count with `workspaceSize`. Throws SettingError on a count that is not an integer >= 0 and ResourceError
-   * when the memory cannot be had.
+   * Compute the count with `workspaceSize`. Throws SettingError on a count that is not an integer >= 0 and ResourceError,
+   * naming the predicted bytes and the limit, when the memory cannot be had.
    */
   workspace(float64Count: number): Workspace;
+  /**
+   * Predicted bytes of such a workspace once all of it is used, scratch included; `largestEigenproblem` is the order of
+   * the largest matrix given to `syevd`, default 0 for none. Allocates nothing.
+   */
+  bytes(float64Count: number, largestEigenproblem?: number): number;
 }
 
 /**

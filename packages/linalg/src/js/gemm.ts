@@ -12,6 +12,9 @@ const WIDTH = 256;
 /** Below this many multiplications packing costs more than it saves. */
 const SMALL = 6 * 6 * 6;
 
+/** Numbers in the scratch of the packed path. */
+export const PACKED_NUMBERS = TILE * DEPTH + DEPTH * WIDTH;
+
 /** Scratch of the packed path: one panel of A, one block of B. */
 export interface PackingScratch {
   readonly panelA: Float64Array;

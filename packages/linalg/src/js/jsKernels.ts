@@ -3,9 +3,10 @@
 import { ResourceError } from "@worstcase/core";
 import type { Kernels, Routines } from "../kernels.js";
 import { checkCount } from "../memory.js";
+import { checkFits, needs } from "../memoryLimit.js";
 import { CheckedWorkspace } from "../workspace.js";
 import { factorCholesky } from "./cholesky.js";
-import { type PackingScratch, packingScratch, product, strided, symmetricProduct } from "./gemm.js";
+import { PACKED_NUMBERS, type PackingScratch, packingScratch, product, strided, symmetricProduct } from "./gemm.js";
 import { invertLower, symmetricInverse } from "./inverse.js";
 import { loopOver } from "./loopOver.js";
 import { matrixVector, solveVector, symmetricVector } from "./matrixVector.js";
@@ -20,15 +21,19 @@ export const jsKernels: Kernels = {
     const memory = allocate(checkCount(float64Count, "float64Count"));
     return new CheckedWorkspace("js", float64Count, memory, routinesOn(memory));
   },
+  bytes: (float64Count, order = 0) =>
+    8 * (checkCount(float64Count, "float64Count") + PACKED_NUMBERS + checkCount(order, "largestEigenproblem")),
 };
 
-/** Zero-filled memory; throws ResourceError when the engine cannot give that much. */
+/** Zero-filled memory; throws ResourceError when it exceeds the memory there is or what the engine can give. */
 export function allocate(count: number): Float64Array {
+  checkFits(8 * count, count);
   try {
     return new Float64Array(count);
   } catch (cause) {
     const expected = "a size this JavaScript engine can allocate";
-    throw new ResourceError({ argument: "float64Count", expected, received: count }, { cause });
+    const details = { argument: "float64Count", expected, received: count, hint: needs(8 * count) };
+    throw new ResourceError(details, { cause });
   }
 }
 

@@ -41,7 +41,16 @@ export function nativeKernels(
       const routines = small ? bySize(native, small.routines) : native;
       return new CheckedWorkspace(name, float64Count, values, routines);
     },
+    bytes(float64Count, order = 0) {
+      const eigen = eigenLengths(checkCount(order, "largestEigenproblem"));
+      return 8 * (checkCount(float64Count, "float64Count") + eigen.work + eigen.integers);
+    },
   };
+}
+
+/** Scratch that dsyevd asks for at order n; integers are given 8 bytes each, whatever their width. */
+function eigenLengths(n: number) {
+  return { work: 1 + 6 * n + 2 * n * n, integers: 3 + 5 * n };
 }
 
 /** `portable`: WebAssembly routines on the same memory, for what BLAS does not offer. */
@@ -102,14 +111,13 @@ function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Arr
       dtrsv(ROW_MAJOR, LOWER, flag(transpose), NON_UNIT, n, at(l), ldl, at(v), 1);
     },
     syevd(n, a, lda, eigenvalues) {
-      const lengths = [1 + 6 * n + 2 * n * n, 3 + 5 * n];
-      // integers are given 8 bytes each, whatever their width
-      if (work.length < lengths[0] + lengths[1]) work = allocate(lengths[0] + lengths[1]);
+      const lengths = eigenLengths(n);
+      if (work.length < lengths.work + lengths.integers) work = allocate(lengths.work + lengths.integers);
       const scratch = host.address(work);
       cells.prepare(n, lda);
-      cells.setWorkLengths(lengths[0], lengths[1]);
+      cells.setWorkLengths(lengths.work, lengths.integers);
       const { vectors, upper, order, leading, workLength, integerWorkLength, info } = cells;
-      const integers = scratch + 8 * lengths[0];
+      const integers = scratch + 8 * lengths.work;
       dsyevd(
         vectors,
         upper,

@@ -46,6 +46,20 @@ export function describeWorkspace(kernels: Kernels): void {
       expect(kernels.workspace(0).capacity).toBe(0);
     });
 
+    test("predicts its bytes, and refuses with them and the limit what cannot fit", () => {
+      const [numbers, scratch] = [1e6, kernels.bytes(0)];
+      expect(scratch).toBeGreaterThanOrEqual(0);
+      expect(scratch).toBeLessThan(1e6);
+      expect(kernels.bytes(numbers)).toBe(8 * numbers + scratch);
+      expect(kernels.bytes(numbers, 1000)).toBeGreaterThan(kernels.bytes(numbers));
+      expect(() => kernels.workspace(2 ** 42)).toThrow(ResourceError);
+      expect(() => kernels.workspace(2 ** 42)).toThrow(/expected a workspace within .*iB.*it would take 32768.0 GiB/);
+      for (const wrong of [-1, 1.5, Number.NaN]) {
+        expect(() => kernels.bytes(wrong)).toThrow(SettingError);
+        expect(() => kernels.bytes(8, wrong)).toThrow(SettingError);
+      }
+    });
+
     test("views stay valid through every routine", () => {
       const n = 70;
       const workspace = kernels.workspace(workspaceSize(n * n, n * n, n * n, n));

@@ -4,6 +4,7 @@
 import { ResourceError } from "@worstcase/core";
 import type { BatchRoutines, Kernels, Routines } from "../kernels.js";
 import { checkCount } from "../memory.js";
+import { checkFits, formatBytes, needs } from "../memoryLimit.js";
 import { CheckedWorkspace } from "../workspace.js";
 import { engine, type WasmMemory } from "./engine.js";
 import { fmaModule, simdModule } from "./kernels.generated.js";
@@ -18,7 +19,9 @@ const descriptions: Record<WasmBuild, string> = {
 /** WebAssembly addresses 65536 pages of 64 KiB. */
 const PAGE = 65536;
 /** Half of that is for the workspace, the rest for scratch. */
-const MOST_NUMBERS = (65536 * PAGE) / 16;
+export const MOST_NUMBERS = (65536 * PAGE) / 16;
+/** Packed panels and pieces of vectors. */
+const SCRATCH_NUMBERS = 76_000;
 /** Eigenproblems above this order would need scratch out of proportion. */
 const LARGEST_ORDER = 8192;
 
@@ -65,6 +68,10 @@ export function wasmBuild(name: WasmBuild): Kernels | undefined {
         const { values, routines } = instantiate(module, float64Count, order);
         return new CheckedWorkspace(name, float64Count, values, routines);
       },
+      bytes(float64Count, order = 0) {
+        checkCount(order, "largestEigenproblem");
+        return 8 * (checkCount(float64Count, "float64Count") + SCRATCH_NUMBERS + 3 * order ** 2 + 107 * order);
+      },
     });
   }
   return known.get(name);
@@ -101,6 +108,7 @@ function compile(name: WasmBuild): object | undefined {
 
 function instantiate(module: object, float64Count: number, largestOrder: number) {
   const start = Math.ceil(float64Count / 8) * 64;
+  checkFits(start, float64Count);
   if (!engine || float64Count > MOST_NUMBERS) throw tooLarge(float64Count);
   let exports: Exports;
   try {
@@ -115,8 +123,8 @@ function instantiate(module: object, float64Count: number, largestOrder: number)
 }
 
 function tooLarge(received: number, cause?: unknown): ResourceError {
-  const expected = `memory for a WebAssembly instance, at most ${MOST_NUMBERS} numbers`;
-  const hint = "drop workspaces no longer needed, or use the js kernels";
+  const expected = `at most ${MOST_NUMBERS} numbers (${formatBytes(8 * MOST_NUMBERS)}) of WebAssembly memory, if the system has it`;
+  const hint = `${needs(8 * received)}; drop workspaces no longer needed, or use the js or native kernels`;
   return new ResourceError({ argument: "float64Count", expected, received, hint }, { cause });
 }
 
