@@ -1,5 +1,4 @@
-export { checkCertificate } from "./check/checkCertificate.js";
-export { checkSolution } from "./check/checkSolution.js";
+export { checkCertificate, checkSolution } from "./check/check.js";
 export { interiorPoint } from "./interiorPoint/interiorPoint.js";
 export { problemFromJson, problemToJson } from "./json/problemJson.js";
 export { printTable } from "./print/printTable.js";

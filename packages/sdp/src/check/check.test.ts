@@ -2,8 +2,7 @@ import { createRng, type Rng } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
 import type { Block, SdpProblem } from "../problem.js";
 import type { Point } from "../result.js";
-import { checkCertificate } from "./checkCertificate.js";
-import { checkSolution } from "./checkSolution.js";
+import { checkCertificate, checkSolution } from "./check.js";
 import { eigenvalueFinder } from "./smallestEigenvalue.js";
 
 type Entry = readonly [matrix: number, row: number, column: number, value: number];
@@ -128,6 +127,18 @@ describe("checkSolution", () => {
     const point = { x: new Float64Array(), slack: none, dual: none, multipliers: new Float64Array() };
     expect(checkSolution(empty, point).worst).toBe(0);
     expect(checkSolution({ ...empty, blocks: [] }, { ...point, slack: [], dual: [] }).worst).toBe(0);
+  });
+
+  it("takes 200,000 blocks", () => {
+    const blocks = Array.from({ length: 200_000 }, () => block("nonnegative", 1, [[1, 0, 0, 1]]));
+    const ones = blocks.map(() => Float64Array.of(1));
+    const problem = { objective: Float64Array.of(blocks.length), blocks };
+    const point = { x: Float64Array.of(1), slack: ones, dual: ones, multipliers: new Float64Array() };
+    const { dimacs, smallestEigenvalues } = checkSolution(problem, point);
+    expect(dimacs.slice(0, 4)).toEqual([0, 0, 0, 0]);
+    expect(smallestEigenvalues).toEqual({ slack: 1, dual: 1 });
+    const ray = { kind: "primal-infeasible" as const, dual: ones, multipliers: new Float64Array() };
+    expect(checkCertificate(problem, ray)).toMatchObject({ improvement: 0, worst: Number.POSITIVE_INFINITY });
   });
 
   it("refuses points of another shape", () => {

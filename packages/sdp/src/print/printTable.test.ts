@@ -57,6 +57,8 @@ describe("printTable", () => {
     expect(describeBlocks([])).toBe("no blocks");
     const many = Array.from({ length: 5 }, (_, i) => ({ kind: "psd" as const, size: i + 2 }));
     expect(describeBlocks([...many, { kind: "nonnegative", size: 7 }])).toBe("5 psd (order 2 to 6), nonnegative 7");
+    // more blocks than a call takes arguments
+    expect(describeBlocks(Array(200_000).fill({ kind: "psd", size: 3 }))).toBe("200000 psd (order 3)");
     expect([0, 1500, 2.5e6, 3.14e9].map(formatBytes)).toEqual(["0 kB", "2 kB", "3 MB", "3.1 GB"]);
   });
 });

@@ -50,7 +50,8 @@ export function describeBlocks(blocks: StartEvent["blocks"]): string {
     const sizes = blocks.filter((block) => block.kind === kind).map(({ size }) => size);
     if (sizes.length === 0) return [];
     if (sizes.length <= 3) return [`${kind} ${sizes.join(", ")}`];
-    const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+    const least = sizes.reduce((a, b) => Math.min(a, b));
+    const most = sizes.reduce((a, b) => Math.max(a, b));
     return [`${sizes.length} ${kind} (${unit} ${least === most ? most : `${least} to ${most}`})`];
   };
   return [...part("psd", "order"), ...part("nonnegative", "length")].join(", ") || "no blocks";

@@ -7,7 +7,7 @@
 //     t = max_k |c_k| / size_k
 // A residual of 1e-8 says that a feasible point would have to be about 1e8 times larger than the data suggest.
 
-import { checkProblem, type SdpProblem } from "../problem.js";
+import type { SdpProblem } from "../problem.js";
 import type { CertificateCheck, Ray } from "../result.js";
 import {
   addCombination,
@@ -21,25 +21,13 @@ import {
   variableSizes,
 } from "./evaluate.js";
 import { explainDualRay, explainVariableRay } from "./explain.js";
-import { allFinite, checkBlocks, checkVector } from "./shapes.js";
+import { allFinite } from "./shapes.js";
 import { eigenvalueFinder, smallestInBlock } from "./smallestEigenvalue.js";
 
-/**
- * Residual and cone violation of a ray relative to its improvement. A ray that improves nothing, or has NaN or infinite
- * entries, is no certificate: its residual and violation are infinite. Throws ShapeError when the ray does not fit the
- * problem, and what `checkProblem` throws.
- */
-export function checkCertificate(problem: SdpProblem, ray: Ray): CertificateCheck {
-  checkProblem(problem);
-  return ray.kind === "primal-infeasible" ? checkDualRay(problem, ray) : checkVariableRay(problem, ray);
-}
-
-function checkDualRay(problem: SdpProblem, ray: Ray & { kind: "primal-infeasible" }): CertificateCheck {
+/** The errors of a ray (Y, u) that fits the problem and has finite entries. */
+export function dualRayErrors(problem: SdpProblem, ray: Ray & { kind: "primal-infeasible" }): CertificateCheck {
   const { objective, blocks } = problem;
   const right = problem.equalities?.right ?? new Float64Array();
-  checkBlocks(ray.dual, blocks, "ray.dual");
-  checkVector(ray.multipliers, right.length, "ray.multipliers");
-  if (![ray.multipliers, ...ray.dual].every(allFinite)) return worthless(ray, Number.NaN);
   const products = new Float64Array(objective.length + 1);
   for (const [b, block] of blocks.entries()) addInnerProducts(block, ray.dual[b], products);
   const improvement = products[0] + dot(right, ray.multipliers);
@@ -50,7 +38,8 @@ function checkDualRay(problem: SdpProblem, ray: Ray & { kind: "primal-infeasible
   addEqualityMultiples(problem, ray.multipliers, remainder);
   const relative = remainder.map((value, k) => (sizes[k] > 0 ? (value / sizes[k]) * scale : 0));
   const finder = eigenvalueFinder(blocks);
-  const smallest = Math.min(0, ...blocks.map((block, b) => smallestInBlock(finder, block, ray.dual[b])));
+  let smallest = 0;
+  for (const [b, block] of blocks.entries()) smallest = Math.min(smallest, smallestInBlock(finder, block, ray.dual[b]));
   const explains = explainDualRay(
     problem,
     ray,
@@ -60,10 +49,9 @@ function checkDualRay(problem: SdpProblem, ray: Ray & { kind: "primal-infeasible
   return conclude(ray, improvement, Math.sqrt(dot(relative, relative)), Math.abs(smallest) * scale, explains);
 }
 
-function checkVariableRay(problem: SdpProblem, ray: Ray & { kind: "dual-infeasible" }): CertificateCheck {
+/** The errors of a ray x that fits the problem and has finite entries. */
+export function variableRayErrors(problem: SdpProblem, ray: Ray & { kind: "dual-infeasible" }): CertificateCheck {
   const { objective, blocks } = problem;
-  checkVector(ray.x, objective.length, "ray.x");
-  if (!allFinite(ray.x)) return worthless(ray, Number.NaN);
   const improvement = -dot(objective, ray.x);
   if (!(improvement > 0)) return worthless(ray, improvement);
   const sizes = variableSizes(problem);
@@ -98,7 +86,8 @@ function conclude(
   return { kind, improvement, residual, coneViolation, worst: Math.max(residual, coneViolation), explains };
 }
 
-function worthless({ kind }: Pick<Ray, "kind">, improvement: number): CertificateCheck {
+/** Of a ray that improves nothing or has no finite errors. */
+export function worthless({ kind }: Pick<Ray, "kind">, improvement: number): CertificateCheck {
   return { kind, improvement, residual: Infinity, coneViolation: Infinity, worst: Infinity, explains: [] };
 }
 

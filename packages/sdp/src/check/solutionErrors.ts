@@ -1,6 +1,6 @@
 // The six DIMACS errors of a point; formulas and norms are those of `SolutionCheck`.
 
-import { type Block, checkProblem, type SdpProblem } from "../problem.js";
+import type { Block, SdpProblem } from "../problem.js";
 import type { Point, SolutionCheck } from "../result.js";
 import {
   addCombination,
@@ -11,26 +11,13 @@ import {
   equalityValues,
   largestEntry,
 } from "./evaluate.js";
-import { allFinite, checkBlocks, checkVector } from "./shapes.js";
+import { allFinite } from "./shapes.js";
 import { eigenvalueFinder, smallestInBlock } from "./smallestEigenvalue.js";
 
-/**
- * The six DIMACS errors of a point (x `[variables]`, slack and dual in the shape of the blocks, multipliers `[equalities]`).
- * Both triangles of slack and dual are read. A point with NaN or infinite entries has infinite errors; the smallest
- * eigenvalue over no blocks is Infinity. Throws ShapeError when the point does not fit the problem, and what
- * `checkProblem` throws.
- */
-export function checkSolution(problem: SdpProblem, point: Point): SolutionCheck {
-  checkProblem(problem);
+/** The errors of a point that fits the problem and has finite entries. */
+export function solutionErrors(problem: SdpProblem, { x, slack, dual, multipliers }: Point): SolutionCheck {
   const { objective, blocks } = problem;
   const right = problem.equalities?.right ?? new Float64Array();
-  const { x, slack, dual, multipliers } = point;
-  checkVector(x, objective.length, "point.x");
-  checkBlocks(slack, blocks, "point.slack");
-  checkBlocks(dual, blocks, "point.dual");
-  checkVector(multipliers, right.length, "point.multipliers");
-  if (![x, multipliers, ...slack, ...dual].every(allFinite)) return hopeless;
-
   const { largest, squares } = slackResidual(problem, x, slack);
   const equalityResidual = equalityValues(problem, x).map((value, i) => value - right[i]);
   const products = new Float64Array(objective.length + 1);
@@ -71,7 +58,7 @@ export function checkSolution(problem: SdpProblem, point: Point): SolutionCheck 
 /** The sum of squares of sum x_k F_k - F_0 - S over all entries, and the largest absolute entry of F_0. */
 function slackResidual({ blocks }: SdpProblem, x: Float64Array, slack: readonly Float64Array[]) {
   const weights = new Float64Array(x.length + 1);
-  const scratch = new Float64Array(Math.max(0, ...blocks.map(blockLength)));
+  const scratch = new Float64Array(blocks.reduce((most, block) => Math.max(most, blockLength(block)), 0));
   let [largest, squares] = [0, 0];
   blocks.forEach((block, b) => {
     const evaluated = scratch.subarray(0, blockLength(block)).fill(0);
@@ -104,7 +91,8 @@ function squaredDistance({ kind, size }: Block, m: Float64Array, s: Float64Array
   return sum;
 }
 
-const hopeless: SolutionCheck = {
+/** Of a point with NaN, infinities or an overflow. */
+export const hopeless: SolutionCheck = {
   objective: { primal: Number.NaN, dual: Number.NaN },
   dimacs: [Infinity, Infinity, Infinity, Infinity, Infinity, Infinity],
   worst: Infinity,
