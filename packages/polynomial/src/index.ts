@@ -87,3 +87,6 @@ export type { JointRound, JointStatus } from "./multiclass/trainJoint.js";
 export { type DecomposeOptions, type Decomposition, decompose, decomposeNetwork } from "./decomposition/decompose.js";
 export { fitPatches, type PatchFilter, type PatchFit, type PatchFitOptions } from "./patches/fitPatches.js";
 export { type ImagePatches, imagePatches, type PatchLayout } from "./patches/imagePatches.js";
+export { modelFromSafetensors, modelToSafetensors } from "./model/modelFile.js";
+export { type ModelFitOptions, type ModelJson, type ModelParts, PolynomialModel } from "./model/polynomialModel.js";
+export { fitStandardisation, type Standardisation, standardise } from "./model/standardisation.js";
