@@ -118,3 +118,48 @@ describe("PerturbationSet", () => {
     }
   });
 });
+
+describe("PerturbationSet in l1", () => {
+  const problem = fc.record({
+    x: fc.array(coordinate, { minLength: 4, maxLength: 4 }),
+    z: vector,
+    epsilon: fc.double({ min: 0.01, max: 3, noNaN: true }),
+  });
+  /** Soft thresholding inside the box, t by bisection. */
+  const bisected = (z: readonly number[], room: (k: number) => number, epsilon: number) => {
+    const at = (t: number) => z.map((v, k) => Math.sign(v) * Math.min(Math.max(Math.abs(v) - t, 0), room(k)));
+    if (normOf(at(0), "l1") <= epsilon) return at(0);
+    let [low, high] = [0, 10];
+    for (let pass = 0; pass < 200; pass++) {
+      const middle = (low + high) / 2;
+      if (normOf(at(middle), "l1") > epsilon) low = middle;
+      else high = middle;
+    }
+    return at(high);
+  };
+
+  it("projects onto ball and box together as the KKT conditions say", () => {
+    fc.assert(
+      fc.property(problem, ({ x, z, epsilon }) => {
+        const origin = { data: Float64Array.from(x), shape: [1, 4] };
+        const set = new PerturbationSet(origin, { norm: "l1", epsilon }, { lower: 0, upper: 1 });
+        const points = Float64Array.from(z, (v, k) => x[k] + v);
+        const moved = Array.from(points, (v, k) => v - x[k]);
+        const wanted = bisected(moved, (k) => (moved[k] > 0 ? 1 - x[k] : x[k]), epsilon);
+        set.project(points, 0, 0);
+        for (let k = 0; k < 4; k++) expect(points[k] - x[k]).toBeCloseTo(wanted[k], 6);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("finds the vertex that maximises a linear function, filling one coordinate after the other inside bounds", () => {
+    const origin = { data: Float64Array.of(0.5, 0.9, 0.2, 0.5), shape: [1, 4] };
+    const set = new PerturbationSet(origin, { norm: "l1", epsilon: 0.45 }, { lower: 0, upper: 1 });
+    const target = new Float64Array(4);
+    set.steepest(Float64Array.of(1, 5, -3, 0), 0, target, 0, 0, noise);
+    // 0.1 of room in the second, 0.2 in the third, the rest in the first
+    const expected = [0.5 + 0.15, 1, 0, 0.5];
+    for (let k = 0; k < 4; k++) expect(target[k]).toBeCloseTo(expected[k], 6);
+  });
+});
