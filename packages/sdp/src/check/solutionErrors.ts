@@ -57,18 +57,15 @@ export function solutionErrors(problem: SdpProblem, { x, slack, dual, multiplier
 
 /** The sum of squares of sum x_k F_k - F_0 - S over all entries, and the largest absolute entry of F_0. */
 function slackResidual({ blocks }: SdpProblem, x: Float64Array, slack: readonly Float64Array[]) {
-  const weights = new Float64Array(x.length + 1);
+  const constant = new Float64Array(x.length + 1).fill(-1, 0, 1);
+  const others = Float64Array.from([0, ...x]);
   const scratch = new Float64Array(blocks.reduce((most, block) => Math.max(most, blockLength(block)), 0));
   let [largest, squares] = [0, 0];
   blocks.forEach((block, b) => {
     const evaluated = scratch.subarray(0, blockLength(block)).fill(0);
-    weights.fill(0);
-    weights[0] = -1;
-    addCombination(block, weights, evaluated);
+    addCombination(block, constant, evaluated);
     largest = Math.max(largest, largestEntry(evaluated));
-    weights[0] = 0;
-    weights.set(x, 1);
-    addCombination(block, weights, evaluated);
+    addCombination(block, others, evaluated);
     squares += squaredDistance(block, evaluated, slack[b]);
   });
   return { largest, squares };
