@@ -14,6 +14,14 @@ import { run, start } from "./commandLine.js";
 const feasible = "2\n1\n2\n1 1\n0 1 1 2 -1\n1 1 1 1 1\n2 1 2 2 1\n";
 // x >= 1 and -x >= 0
 const primalInfeasible = "1\n2\n1 -1\n1\n0 1 1 1 1\n1 1 1 1 1\n1 2 1 1 -1\n";
+/** The Lovasz number of twenty 5-cycles beside each other, 20 sqrt 5: enough work to be interrupted. */
+function slow(): string {
+  const lines: string[] = [];
+  for (let i = 1; i <= 100; i++) for (let j = i; j <= 100; j++) lines.push(`0 1 ${i} ${j} 1`);
+  for (let i = 1; i <= 100; i++) lines.push(`1 1 ${i} ${i} 1`);
+  for (let i = 1; i <= 100; i++) lines.push(`${i + 1} 1 ${i % 5 === 0 ? i - 4 : i} ${i % 5 === 0 ? i : i + 1} 1`);
+  return `101\n1\n100\n1 ${"0 ".repeat(100)}\n${lines.join("\n")}\n`;
+}
 // minimise -x with x >= 0
 const dualInfeasible = "1\n1\n1\n-1\n1 1 1 1 1\n";
 
@@ -24,6 +32,7 @@ describe("worstcase solve", () => {
     folder = await mkdtemp(join(tmpdir(), "worstcase-solve-"));
     await writeFile(at("feasible.dat-s"), feasible);
     await writeFile(at("feasible.dat-s.gz"), gzipSync(feasible));
+    await writeFile(at("slow.dat-s"), slow());
     await writeFile(at("primal.dat-s"), primalInfeasible);
     await writeFile(at("dual.dat-s"), dualInfeasible);
     await writeFile(at("broken.dat-s"), feasible.replace("1 1 1 1 1", "1 1 1 3 1"));
@@ -110,11 +119,33 @@ describe("worstcase solve", () => {
     expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
   });
 
+  const endless = ["--solver", "splitting", "--tolerance", "1e-15"];
+
   it("a limit that leaves a usable point: exit code 3", async () => {
+    const { code, stdout } = await run(["solve", at("slow.dat-s"), "--json", "--time-limit", "2", ...endless]);
+    const answer = JSON.parse(stdout);
+    expect([code, answer.status, answer.accuracy]).toEqual([3, "time-limit", null]);
+    expect(answer.check.dimacs).toHaveLength(6);
+    expect(answer.seconds).toBeGreaterThan(2);
+    expect(answer.iterations).toBeGreaterThan(0);
+  });
+
+  it("a limit before the first point: exit code 2", async () => {
     const { code, stdout } = await run(["solve", at("feasible.dat-s"), "--json", "--time-limit", "0"]);
     const answer = JSON.parse(stdout);
-    expect([code, answer.status]).toEqual([answer.check ? 3 : 2, "time-limit"]);
-    expect(answer.accuracy).toBe(null);
+    expect([code, answer.status, answer.objective, answer.check]).toEqual([2, "time-limit", null, null]);
+  });
+
+  it("Ctrl-C ends with the best point: exit code 130", async () => {
+    const { child, done } = start(["solve", at("slow.dat-s"), ...endless]);
+    let seen = "";
+    child.stdout!.on("data", (text) => {
+      // interrupted once, when some iterations are there
+      if (!/\n +3 /.test(seen) && /\n +3 /.test((seen += text))) child.kill("SIGINT");
+    });
+    const { code, stdout, stderr } = await done;
+    expect([code, stderr]).toEqual([130, expect.stringMatching(/stopping after this iteration/)]);
+    expect(stdout).toMatch(/\naborted\nobjective: primal /);
   });
 
   it.each([
