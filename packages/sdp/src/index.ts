@@ -1,6 +1,10 @@
 export { checkCertificate, checkSolution } from "./check/check.js";
 export { interiorPoint } from "./interiorPoint/interiorPoint.js";
 export { problemFromJson, problemToJson } from "./json/problemJson.js";
+export type { CompiledModel, Location, ModelForm } from "./model/compile.js";
+export { blocks, type Constant, constant, diagonal, Expression } from "./model/expression.js";
+export { Model, type ModelOptions } from "./model/model.js";
+export type { ModelPoint, ModelSolution } from "./model/solution.js";
 export { printTable } from "./print/printTable.js";
 export {
   type Block,
