@@ -1,7 +1,7 @@
 // The driver in front of every solver: validates, predicts memory, runs the generator, watches the clock and the abort
 // signal, checks the outcome on the caller's data and decides accuracy. Solvers know none of this.
 
-import { SettingError } from "@worstcase/core";
+import { ResourceError, SettingError } from "@worstcase/core";
 import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg";
 import { checkCertificate, checkSolution } from "./check/check.js";
 import { interiorPoint } from "./interiorPoint/interiorPoint.js";
@@ -59,6 +59,7 @@ function* drive<S extends object>(problem: SdpProblem, options: SolveOptions<S>)
   const solver = options.solver ?? (interiorPoint as unknown as SdpSolver<S>);
   const settings = readSettings(solver, options);
   checkProblem(problem);
+  checkRoom(problem);
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
   const kernels = typeof options.backend === "object" ? options.backend : chooseKernels(options.backend);
@@ -83,6 +84,22 @@ function* drive<S extends object>(problem: SdpProblem, options: SolveOptions<S>)
     seconds: result.seconds,
   });
   return result;
+}
+
+/** Results hold S and Y densely: a block that the engine cannot allocate is refused before work starts. */
+function checkRoom({ blocks }: SdpProblem): void {
+  const largest = blocks.reduce((most, { kind, size }) => Math.max(most, kind === "psd" ? size * size : size), 0);
+  if (largest < 1e7) return;
+  try {
+    new Float64Array(largest);
+  } catch (cause) {
+    const received = `one of ${((8 * largest) / 1e9).toPrecision(3)} GB`;
+    const hint = "split the problem into smaller blocks";
+    throw new ResourceError(
+      { argument: "problem.blocks", expected: "blocks that fit in memory densely", received, hint },
+      { cause },
+    );
+  }
 }
 
 /** How much worse than the tolerance a point or ray may be and still be called reduced accuracy: 1e-8 gives 1e-4. */
