@@ -49,23 +49,24 @@ const budgets = [
   { norm: "l1", epsilon: 2.5 },
 ] as const;
 
-/** Attacks under their names in reference.json, and whether they draw random numbers. */
-const attacks: Record<string, { attack: Attack | Attack<Classifier>; random: boolean }> = {
-  "apgd cross-entropy": { attack: apgd(), random: true },
-  "apgd dlr": { attack: apgd({ loss: "dlr" }), random: true },
-  "apgd targeted": { attack: apgd({ loss: "dlr", targets: 9 }), random: true },
-  "fab targeted": { attack: withinBudget(fab()), random: false },
-  square: { attack: square(), random: true },
-  "mi-fgsm": { attack: miFgsm(), random: false },
-  pgd: { attack: pgd({ loss: "cross-entropy" }), random: true },
-  fgsm: { attack: fgsm({ loss: "cross-entropy" }), random: false },
+/** Attacks under their names in reference.json, and how many seeds: one where the attack draws nothing or costs minutes. */
+const attacks: Record<string, { attack: Attack | Attack<Classifier>; seeds: number }> = {
+  "apgd cross-entropy": { attack: apgd(), seeds: 3 },
+  "apgd dlr": { attack: apgd({ loss: "dlr" }), seeds: 3 },
+  "apgd targeted": { attack: apgd({ loss: "dlr", targets: 9 }), seeds: 1 },
+  "fab targeted": { attack: withinBudget(fab()), seeds: 1 },
+  square: { attack: square(), seeds: 1 },
+  "mi-fgsm": { attack: miFgsm(), seeds: 1 },
+  pgd: { attack: pgd({ loss: "cross-entropy" }), seeds: 3 },
+  fgsm: { attack: fgsm({ loss: "cross-entropy" }), seeds: 1 },
 };
 const nearest: Record<string, MinimumNormAttack> = {
   fab: fab({ targets: 0 }),
-  "fab targeted": fab(),
   deepfool: deepFool(),
   "carlini-wagner": carliniWagner(),
 };
+/** Attacks that are measured on the network with three classes only, because they take minutes. */
+const onlyThreeClasses = ["carlini-wagner"];
 
 export const attackAgreement: Suite = {
   name: "attacks",
@@ -105,12 +106,12 @@ async function measure(
     rows.push({ name: title, median, minimum: sorted[0] ?? 0, ratio: 1, repeats: seconds.length });
     notes[title] = `ours ${ours}; reference ${theirs}`;
   };
-  for (const [title, { attack, random }] of Object.entries(attacks)) {
+  for (const [title, { attack, seeds }] of Object.entries(attacks)) {
     const entry = find(title, "budget");
     if (!entry) continue;
     const counts: number[] = [];
     const seconds: number[] = [];
-    for (const seed of random ? [0, 1, 2] : [0]) {
+    for (let seed = 0; seed < seeds; seed++) {
       const options = { budget, rng: createRng(seed), batchSize: 250 };
       const result = await evaluateAttack(model, batch, attack, options);
       counts.push(result.fooled.filter((fooled) => fooled === 0).length);
@@ -127,7 +128,7 @@ async function measure(
   }
   for (const [title, attack] of Object.entries(nearest)) {
     const entry = find(title, "distance");
-    if (!entry) continue;
+    if (!entry || (onlyThreeClasses.includes(title) && model.classCount > 3)) continue;
     const count = Math.min(entry.images ?? 1000, batch.labels.length);
     const part = takeSamples(
       batch,
