@@ -7,14 +7,14 @@
 // V - S is zero exactly at solutions: its part in the range of the F_k is the dual residual, the rest the primal one.
 // References: Wen, Goldfarb, Yin, Math. Prog. Comp. 2 (2010); Walker, Ni, SIAM J. Numer. Anal. 49 (2011); docs/splitting.md.
 
-import { SettingError } from "@worstcase/core";
+import { ResourceError, SettingError } from "@worstcase/core";
 import { blockZeros, type SdpProblem } from "../problem.js";
 import type { Point, Ray } from "../result.js";
 import type { Command, IterationEvent, Outcome, SdpSettings, SdpSolver, StartEvent } from "../solver.js";
 import { createIteration, type Iteration, iterationSize } from "./iteration.js";
 import { components } from "./normalEquations.js";
 import { findRay } from "./rays.js";
-import { type ScaledProblem, scaleProblem } from "./scaledProblem.js";
+import { coneParts, type ScaledProblem, scaleProblem } from "./scaledProblem.js";
 
 export interface SplittingSettings {
   /** Over-relaxation, in (0, 2). */
@@ -43,7 +43,8 @@ function* method(
   { kernels, warmStart }: Tools,
 ): Generator<StartEvent | IterationEvent, Outcome, Command> {
   checkSettings(settings);
-  const { tolerance, maximumIterations, accelerationMemory } = settings;
+  const { tolerance, maximumIterations } = settings;
+  const accelerationMemory = fittingMemory(problem, settings.accelerationMemory);
   const scaled = scaleProblem(problem);
   const groups = components(scaled);
   const count = iterationSize(scaled, groups, accelerationMemory);
@@ -71,7 +72,7 @@ function* method(
   if (command !== "continue") return stop(command, 0);
   if (maximumIterations === 0) return stop("iteration-limit", 0);
 
-  const iteration = createIteration(scaled, groups, settings, kernels.workspace(count));
+  const iteration = createIteration(scaled, groups, { ...settings, accelerationMemory }, kernels.workspace(count));
   if (!iteration) return stop("stalled", 0);
   if (warmStart) {
     const start = scaleWarmStart(problem, scaled, warmStart);
@@ -109,6 +110,22 @@ function* method(
   }
   return stop("iteration-limit", maximumIterations);
 }
+
+/** Numbers that one cone vector, and all vectors of the acceleration together, may take. */
+const MOST_NUMBERS = 2 ** 27;
+
+/** The memory asked for, or less where its vectors would not fit. Throws ResourceError when even one vector is too large. */
+function fittingMemory(problem: SdpProblem, asked: number): number {
+  const parts = coneParts(problem);
+  const { from, size } = parts[parts.length - 1];
+  const length = from + size;
+  if (length > MOST_NUMBERS / 8) {
+    const expected = `blocks of at most ${MOST_NUMBERS / 8} numbers in all (psd: order squared)`;
+    throw new ResourceError({ argument: "problem.blocks", expected, received: length });
+  }
+  return Math.min(asked, Math.floor(MOST_NUMBERS / 2 / Math.max(1, length)));
+}
+
 function checkSettings({ relaxation, accelerationMemory }: Settings): void {
   if (!(relaxation > 0 && relaxation < 2)) {
     throw new SettingError({ argument: "settings.relaxation", expected: "between 0 and 2", received: relaxation });
