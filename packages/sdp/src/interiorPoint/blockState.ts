@@ -235,6 +235,13 @@ export class BlockState {
     this.bestY.set(this.y);
   }
 
+  restoreBest(): void {
+    this.s.set(this.bestS);
+    this.y.set(this.bestY);
+    this.factor("slack");
+    this.factor("dual");
+  }
+
   /** out <- M S^-1 for symmetric M in the aggregate pattern. */
   private timesInverse(matrix: Float64Array, out: Float64Array): void {
     const { order: n, inverse, pattern, workspace } = this;

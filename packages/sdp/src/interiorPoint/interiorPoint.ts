@@ -22,7 +22,7 @@ export const interiorPoint: SdpSolver = {
   name: "interior-point",
   summary: "primal-dual interior point, HKM direction, predictor-corrector",
   capabilities: { warmStart: false, certificates: true },
-  defaults: { tolerance: 1e-8, maximumIterations: 150 },
+  defaults: { tolerance: 1e-8, maximumIterations: 250 },
   *method(problem, settings, { kernels, warmStart }) {
     const base = { warmStart: warmStart ? "rejected" : "none" } as const;
     const reduced = reduce(problem, kernels);
@@ -60,6 +60,10 @@ function start(
   return { type: "start", solver: "interior-point", backend, variables, blocks, bytes, notes };
 }
 
+/** From this merit on, so many iterations without a better one call for the square-root form. */
+const LATE = 1e-3;
+const PATIENCE = 3;
+
 type Stop = Exclude<Outcome["status"], "optimal" | "primal-infeasible" | "dual-infeasible">;
 
 function* iterations(
@@ -77,15 +81,26 @@ function* iterations(
     return { status, point: point(), iterations: iteration, warmStart: "none" as const };
   };
   let [primalStep, dualStep] = [0, 0];
+  let bestMerit = Number.POSITIVE_INFINITY;
   let sinceBest = 0;
+  let sinceProgress = 0;
+  const lowest = {
+    merit: Number.POSITIVE_INFINITY,
+    dualResidual: Number.POSITIVE_INFINITY,
+    complementarity: Number.POSITIVE_INFINITY,
+  };
   for (let iteration = 0; ; iteration++) {
     const measures = iterate.measure();
     const { primalResidual, dualResidual, gap } = measures;
     const merit = Math.max(primalResidual, dualResidual, gap);
-    if (merit < iterate.bestMerit) {
-      if (merit < 0.9 * iterate.bestMerit) sinceBest = 0;
-      iterate.keepBest(merit);
-    } else sinceBest++;
+    if (merit < iterate.bestMerit) iterate.keepBest(merit);
+    sinceProgress++;
+    const { complementarity } = iterate;
+    for (const [name, value] of Object.entries({ merit, dualResidual, complementarity })) {
+      if (!(value < 0.9 * lowest[name as keyof typeof lowest])) continue;
+      lowest[name as keyof typeof lowest] = value;
+      sinceProgress = 0;
+    }
     const command = yield { type: "iteration", iteration, primalStep, dualStep, ...measures };
     if (merit <= 0.5 * tolerance) {
       return { status: "optimal", point: point(), iterations: iteration, warmStart: "none" };
@@ -96,9 +111,17 @@ function* iterations(
     }
     if (command !== "continue") return stopped(command, iteration);
     if (iteration === maximumIterations) return stopped("iteration-limit", iteration);
+    if (merit < 0.9 * bestMerit) {
+      bestMerit = merit;
+      sinceBest = 0;
+    } else if (bestMerit < LATE && ++sinceBest > PATIENCE && iterate.escalate()) {
+      sinceBest = 0;
+    }
     const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
-    if (tiny || sinceBest > 15 || !Number.isFinite(merit)) return stopped("stalled", iteration);
-    const steps = iterate.advance(tolerance);
+    const stuck = tiny || sinceBest > 40 || sinceProgress > 15 || !Number.isFinite(merit);
+    if (stuck && !(bestMerit < LATE && iterate.escalate())) return stopped("stalled", iteration);
+    let steps = iterate.advance(tolerance);
+    if (!steps && bestMerit < LATE && iterate.escalate()) steps = iterate.advance(tolerance);
     if (!steps) return stopped("stalled", iteration);
     [primalStep, dualStep] = steps;
   }

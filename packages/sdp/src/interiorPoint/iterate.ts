@@ -6,9 +6,13 @@ import { BlockState } from "./blockState.js";
 import type { ReducedPoint } from "./expand.js";
 import { addAdjoint, addRowsAdjoint, applyRows, constantProduct } from "./operators.js";
 import type { PsdBlock, ReducedProblem } from "./reducedProblem.js";
-import { addRowsSchur } from "./schur.js";
 import { RootSystem } from "./rootSystem.js";
+import { addRowsSchur } from "./schur.js";
 import { SchurSystem } from "./schurSystem.js";
+
+/** The square-root form works where the problem is near degenerate; shorter, more central steps go further there. */
+const ROOT_CENTRING = 0.1;
+const ROOT_FRACTION = 0.8;
 
 export interface Measures {
   readonly primalObjective: number;
@@ -22,6 +26,8 @@ export interface Measures {
 export class Iterate {
   readonly x: Float64Array;
   bestMerit = Number.POSITIVE_INFINITY;
+  /** <S, Y>. */
+  complementarity = 0;
   private readonly u: Float64Array;
   private readonly blocks: readonly BlockState[];
   private readonly system: SchurSystem;
@@ -49,6 +55,8 @@ export class Iterate {
   /** Zeros. */
   private readonly lower: Float64Array;
   private readonly degree: number;
+  /** Largest absolute entry of F_k. */
+  private readonly termSizes: Float64Array;
   private readonly sizes: { readonly c: number; readonly constant: number };
   /** S is exactly sum x_k F_k - F_0. */
   private feasible = false;
@@ -88,6 +96,7 @@ export class Iterate {
     const e = reduced.equalities.right.length;
     [this.u, this.du, this.t, this.bestU, this.extra, this.lower] = [e, e, e, e, e, e].map(take);
     this.degree = reduced.psd.reduce((sum, { order }) => sum + order, r);
+    this.termSizes = termSizes(reduced);
     this.sizes = { c: largest(problem.objective), constant: constantSize(problem) };
     this.begin();
     for (const block of this.blocks) {
@@ -161,17 +170,28 @@ export class Iterate {
     this.norms.residual = Math.sqrt(square);
     this.norms.equality = norm(this.t);
     let complementarity = 0;
-    for (const block of this.blocks) for (let i = 0; i < block.s.length; i++) complementarity += block.s[i] * block.y[i];
+    for (const block of this.blocks)
+      for (let i = 0; i < block.s.length; i++) complementarity += block.s[i] * block.y[i];
     for (let i = 0; i < y.length; i++) complementarity += this.s[i] * y[i];
+    this.complementarity = complementarity;
     const scale = 1 + Math.abs(primalObjective) + Math.abs(dualObjective);
     this.measures = {
       primalObjective,
       dualObjective,
-      primalResidual: Math.hypot(Math.sqrt(square), this.norms.equality) / size,
+      // S is no better known than the rounding of its largest term
+      primalResidual: (Math.hypot(Math.sqrt(square), this.norms.equality) + this.rounding()) / size,
       dualResidual: norm(dualGap) / (1 + sizes.c),
       gap: Math.max(Math.abs(primalObjective - dualObjective), Math.abs(complementarity)) / scale,
     };
     return this.measures;
+  }
+
+  /** Rounding of sum x_k F_k: eps times its largest term. */
+  private rounding(): number {
+    let largestTerm = 0;
+    for (let k = 0; k < this.x.length; k++)
+      largestTerm = Math.max(largestTerm, Math.abs(this.x[k]) * this.termSizes[k]);
+    return 1.1e-16 * largestTerm;
   }
 
   private updateResiduals(): number {
@@ -205,17 +225,11 @@ export class Iterate {
     const { x, u, dx, du } = this;
     let fraction = 0;
     for (;;) {
-      const quality = this.factor();
-      if (quality === "none") return undefined;
-      if (quality === "shifted" && this.root && this.precision !== "root") {
-        this.precision = "root";
-        continue;
-      }
+      if (!this.factor()) return undefined;
       fraction = this.findDirections();
-      if (this.refineDual() <= 0.1 * tolerance) break;
-      if (this.precision === "plain") this.precision = "careful";
-      else if (this.precision === "careful" && this.root) this.precision = "root";
-      else break;
+      const harmless = Math.max(0.1 * tolerance, 1e-5 * Math.max(this.measures.gap, this.measures.dualResidual));
+      if (this.refineDual() <= harmless || this.precision !== "plain") break;
+      this.precision = "careful";
     }
     const longest = this.steps(fraction);
     const primal = this.move("slack", longest[0]);
@@ -226,13 +240,26 @@ export class Iterate {
     return [primal, dual];
   }
 
-  private factor(): "clean" | "shifted" | "none" {
+  /** Goes back to the best point and on from there in the square-root form; false when that is in use or too large. */
+  escalate(): boolean {
+    if (!this.root || this.precision === "root") return false;
+    this.precision = "root";
+    this.x.set(this.bestX);
+    this.u.set(this.bestU);
+    this.s.set(this.bestS);
+    this.y.set(this.bestY);
+    for (const block of this.blocks) block.restoreBest();
+    this.measure();
+    return true;
+  }
+
+  private factor(): boolean {
     const { blocks, system, x, y, s, root, precision } = this;
     for (const block of blocks) block.prepare(precision !== "plain");
     if (root && precision === "root") {
-      if (!blocks.every((block, j) => block.fillRoot(root, j))) return "none";
+      if (!blocks.every((block, j) => block.fillRoot(root, j))) return false;
       root.fillRows(this.reduced.rows, y, s);
-      return system.factorRoot(root, 1) ? "clean" : "none";
+      return system.factorRoot(root, 1);
     }
     system.h.fill(0);
     for (const block of blocks) block.addSchur(system.h, x.length);
@@ -263,7 +290,12 @@ export class Iterate {
       products[0] + primalAffine * products[1] + dualAffine * products[2] + primalAffine * dualAffine * products[3];
     const shortest = Math.min(primalAffine, dualAffine);
     const exponent = mu > 1e-6 ? Math.max(1, 3 * shortest * shortest) : 1;
-    const target = mu * (affine <= 0 ? 1e-8 : Math.min(1, (affine / products[0]) ** exponent));
+    const target =
+      mu *
+      Math.max(
+        this.precision === "root" ? ROOT_CENTRING : 0,
+        affine <= 0 ? 1e-8 : Math.min(1, (affine / products[0]) ** exponent),
+      );
 
     // corrector
     right.set(predicted);
@@ -276,7 +308,7 @@ export class Iterate {
     system.solve(right, this.t, dx, du);
     for (const block of blocks) block.correct(dx, target, !this.feasible);
     this.rowDirections(target);
-    return 0.9 + 0.09 * shortest;
+    return this.precision === "root" ? ROOT_FRACTION : 0.9 + 0.09 * shortest;
   }
 
   /**
@@ -293,8 +325,7 @@ export class Iterate {
       addRowsAdjoint(rows, dy, -1, right);
       addRowsAdjoint(equalities, du, -1, right);
       const missing = norm(right) / (1 + sizes.c);
-      if (process.env.DBG) console.log("missing", round, missing, this.precision);
-      if (missing < 1e-12 || missing > 0.5 * before || round === 3) return missing;
+      if (missing < 1e-12 || missing > 0.5 * before || round === 10) return missing;
       before = missing;
       // <F_k, sym(Y F(delta) S^-1)> = (H delta)_k; a zero right-hand side keeps A delta = 0
       system.solve(right, lower, predicted, extra);
@@ -393,7 +424,8 @@ export class Iterate {
     const constant = 1 + this.sizes.constant;
     return {
       dual: dualObjective > 0 ? (0.01 * adjoint) / dualObjective : Number.POSITIVE_INFINITY,
-      primal: primalObjective < 0 ? (0.01 * (constant + residual + equality)) / -primalObjective : Number.POSITIVE_INFINITY,
+      primal:
+        primalObjective < 0 ? (0.01 * (constant + residual + equality)) / -primalObjective : Number.POSITIVE_INFINITY,
     };
   }
 }
@@ -410,6 +442,21 @@ function blockNorms(block: PsdBlock) {
   const f = block.constant;
   for (let e = 0; e < f.value.length; e++) constant += (f.row[e] === f.column[e] ? 1 : 2) * f.value[e] ** 2;
   return { squares, constant: Math.sqrt(constant) };
+}
+
+function termSizes({ objective, psd, rows }: ReducedProblem): Float64Array {
+  const sizes = new Float64Array(objective.length);
+  const raise = (k: number, value: number) => {
+    sizes[k] = Math.max(sizes[k], Math.abs(value));
+  };
+  for (const { terms, rankOne } of psd) {
+    const { variable, start, value } = terms;
+    for (let g = 0; g < variable.length; g++)
+      for (let e = start[g]; e < start[g + 1]; e++) raise(variable[g], value[e]);
+    for (const { variable: k, weight, vector } of rankOne) raise(k, weight * largest(vector) ** 2);
+  }
+  rows.variable.forEach((k, e) => raise(k, rows.value[e]));
+  return sizes;
 }
 
 function constantSize({ blocks }: SdpProblem): number {

@@ -67,7 +67,8 @@ export function reduce(problem: SdpProblem, kernels: Kernels): ReducedProblem | 
   }
   for (const row of rows) {
     if (row.terms.length > 0) continue;
-    if (row.right > 0) return constantRay(problem, row.origin.block, Int32Array.of(row.origin.index), Float64Array.of(1));
+    if (row.right > 0)
+      return constantRay(problem, row.origin.block, Int32Array.of(row.origin.index), Float64Array.of(1));
   }
   const { single, pairs } = pairOpposites(rows.filter((row) => row.terms.length > 0));
   if (pairs.length > 0) notes.push(`${pairs.length} pairs of opposite rows are equalities`);

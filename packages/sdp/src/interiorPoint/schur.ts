@@ -82,7 +82,8 @@ export function addSchur(
 ): void {
   const groups = block.terms.variable.length;
   for (let g = 0; g < groups; g++) {
-    if (plan.formulas[g] === "product") byProduct(block, g, plan.support[g] as Int32Array, workspace, scratch, y, inverse, h, m);
+    if (plan.formulas[g] === "product")
+      byProduct(block, g, plan.support[g] as Int32Array, workspace, scratch, y, inverse, h, m);
     else if (plan.formulas[g] === "dots") byDots(block, g, plan.support[g] as Int32Array, scratch, y, inverse, h, m);
     else byEntries(block, g, y, inverse, h, m);
   }

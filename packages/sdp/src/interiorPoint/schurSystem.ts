@@ -62,13 +62,13 @@ export class SchurSystem {
     return root.factor(this.l, this.scale) && this.factorEqualities();
   }
 
-  /** Cholesky of H with a shift where needed. `none` when even a large shift gives no factor (NaN or infinities in H). */
-  factor(): "clean" | "shifted" | "none" {
+  /** Cholesky of H with a shift where needed. False when even a large shift gives no factor (NaN or infinities in H). */
+  factor(): boolean {
     this.exactProducts = true;
     const { m, h, l, scale, workspace } = this;
     let trace = 0;
     for (let i = 0; i < m; i++) trace += h[i * m + i];
-    if (!Number.isFinite(trace)) return "none";
+    if (!Number.isFinite(trace)) return false;
     this.setWeight(trace);
     for (let shift = 0; shift < 1e-3; shift = shift === 0 ? 1e-16 : shift * 30) {
       l.set(h);
@@ -83,9 +83,9 @@ export class SchurSystem {
         l[i * m + i] = l[i * m + i] > 0 ? 1 + shift : 1;
       }
       if (workspace.potrf(m, l, m) !== 0) continue;
-      if (this.factorEqualities()) return shift === 0 ? "clean" : "shifted";
+      if (this.factorEqualities()) return true;
     }
-    return "none";
+    return false;
   }
 
   private setWeight(trace: number): void {

@@ -70,7 +70,8 @@ function lanczos(
       const { value, tail } = smallestOfTridiagonal(diagonal, offDiagonal);
       const residual = beta * tail;
       // more precision only where the step would be shorter than about 1
-      if (last || residual <= 0.02 * Math.abs(value) || (value - residual > -0.2 && residual < 0.1)) return value - residual;
+      if (last || residual <= 0.02 * Math.abs(value) || (value - residual > -0.2 && residual < 0.1))
+        return value - residual;
     }
     offDiagonal.push(beta);
     previous.set(q);
@@ -94,7 +95,8 @@ export function smallestOfTridiagonal(
   // bisection on the sign of the first pivots: x is below the smallest eigenvalue when all pivots are positive
   const below = (x: number) => {
     let pivot = diagonal[0] - x;
-    for (let i = 1; pivot > 0 && i < k; i++) pivot = diagonal[i] - x - (offDiagonal[i - 1] * offDiagonal[i - 1]) / pivot;
+    for (let i = 1; pivot > 0 && i < k; i++)
+      pivot = diagonal[i] - x - (offDiagonal[i - 1] * offDiagonal[i - 1]) / pivot;
     return pivot > 0;
   };
   for (let step = 0; step < 60 && high - low > 1e-13 * Math.max(Math.abs(low), Math.abs(high)); step++) {
@@ -104,7 +106,8 @@ export function smallestOfTridiagonal(
   }
   // with the pivots of T - low I = L D L' all positive, one inverse iteration from the last unit vector gives its tail
   const pivots = [diagonal[0] - low];
-  for (let i = 1; i < k; i++) pivots.push(diagonal[i] - low - (offDiagonal[i - 1] * offDiagonal[i - 1]) / pivots[i - 1]);
+  for (let i = 1; i < k; i++)
+    pivots.push(diagonal[i] - low - (offDiagonal[i - 1] * offDiagonal[i - 1]) / pivots[i - 1]);
   let entry = 1;
   let square = 1;
   for (let i = k - 2; i >= 0; i--) {
