@@ -206,7 +206,12 @@ function fitAny(
         onIteration: (report) => options.onEvent?.({ type: "iteration", class: classIndex, ...report }),
       },
     );
-    return { ...outcome, evaluations: 0 };
+    // The objective once more, on the samples as given.
+    const objective = robustObjective(outcome.quadratic, points, labels, radius, weights, beta, kernels, {
+      loss,
+      required,
+    });
+    return { ...outcome, objective, evaluations: 0 };
   };
 
   const factored = (tolerance: number): Trained & { status: FactoredStatus } => {

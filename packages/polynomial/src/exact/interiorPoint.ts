@@ -104,6 +104,7 @@ export function solveInterior(
   let status: InteriorStatus = "iteration-limit";
   let shortSteps = 0;
   let iteration = 0;
+  let refinements = 0;
   let upper = Number.POSITIVE_INFINITY;
   let steps = { primal: 0, dual: 0 };
   for (; iteration < settings.maxIterations; iteration++) {
@@ -118,6 +119,7 @@ export function solveInterior(
     upper = term.loss() + beta * pair.mass();
     if (gap < 1e-2 * upper || shortfall > 0) bound.update(term);
     const relative = gap / upper;
+    refinements = relative > 1e-2 ? 0 : relative > 1e-4 ? 1 : 2;
     const report = { iteration, upper, lower: bound.value, gap: relative, ...named(steps), seconds: seconds() };
     onIteration(report);
     if (shortfall > 0 && bound.value > settings.infeasibleAbove) {
@@ -176,7 +178,8 @@ export function solveInterior(
   function direction(target: number, corrected: boolean, keepCorrection: boolean): void {
     rightSide.fill(0);
     term.beginDirection(target, corrected, rightSide);
-    pair.solve(hessian, rightSide, target, corrected);
+    // Far from the end the eliminated system is accurate enough as it is.
+    pair.solve(hessian, rightSide, target, corrected, refinements);
     term.finishDirection(pair.vector, pair.change, keepCorrection);
     pair.positive.finish(keepCorrection);
     pair.negative.finish(keepCorrection);

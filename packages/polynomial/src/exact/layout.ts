@@ -97,37 +97,55 @@ export function pack({ order }: Layout, matrix: Float64Array, at: number, target
 
 /**
  * Adds the matrix of the operator sum_i C_i W D_i (symmetric part) between gradients to the lower triangle of hessian,
- * `[N, N]`, from K = sum_i upper(C_i) upper(D_i)', `[N, N]`. The corner is folded into the diagonal entries; its own
- * row and column stay unused.
+ * `[N, N]`, from K = sum_i upper(C_i) upper(D_i)', `[N, N]`, which is symmetrised in place. The corner is folded into the
+ * diagonal entries; its own row is scratch.
  */
 export function addKronecker(layout: Layout, k: Float64Array, lifted: boolean, hessian: Float64Array): void {
-  const { order: p, features: d, entries: n, row, column, entry, weight, liftedWeight } = layout;
+  const { order: p, features: d, entries: n, entry, weight, liftedWeight } = layout;
   const scale = lifted ? liftedWeight : weight;
+  symmetriseBlocked(k, n);
   const last = n - 1;
-  for (let v = 0; v < n; v++) {
-    const c = row[v] * p;
-    const e = column[v] * p;
-    const factor = 0.25 * scale[v];
-    for (let u = 0; u <= v; u++) {
-      const a = row[u];
-      const b = column[u];
-      const ac = entry[c + a];
-      const bc = entry[c + b];
-      const ae = entry[e + a];
-      const be = entry[e + b];
-      // K of a symmetric operator need not be symmetric itself.
-      const sum = k[bc * n + ae] + k[ae * n + bc] + k[ac * n + be] + k[be * n + ac];
-      const value = factor * scale[u] * sum;
-      if (v < last) hessian[v * n + u] += value;
-      else if (u < last) {
-        for (let j = 0; j < d; j++) {
-          const g = entry[j * p + j];
-          if (g === u) hessian[g * n + g] += 2 * value;
-          else hessian[Math.max(g, u) * n + Math.min(g, u)] += value;
+  hessian.fill(0, last * n, n * n);
+  // With K symmetric the four terms are two: (K[ad, bc] + K[ac, bd]) / 2; rows of K are read in order.
+  for (let c = 0, v = 0; c < p; c++) {
+    for (let e = c; e < p; e++, v++) {
+      const factor = 0.5 * scale[v];
+      const target = v * n;
+      const entriesC = c * p;
+      const entriesE = e * p;
+      for (let a = 0, u = 0; a <= c; a++) {
+        const rowE = entry[entriesE + a] * n;
+        const rowC = entry[entriesC + a] * n;
+        const end = a < c ? p : e + 1;
+        for (let b = a; b < end; b++, u++) {
+          hessian[target + u] += factor * scale[u] * (k[rowE + entry[entriesC + b]] + k[rowC + entry[entriesE + b]]);
         }
-      } else {
-        for (let i = 0; i < d; i++) {
-          for (let j = 0; j <= i; j++) hessian[entry[i * p + i] * n + entry[j * p + j]] += value;
+      }
+    }
+  }
+  const corner = last * n;
+  for (let j = 0; j < d; j++) {
+    const g = entry[j * (p + 1)];
+    for (let u = 0; u < g; u++) hessian[g * n + u] += hessian[corner + u];
+    hessian[g * n + g] += 2 * hessian[corner + g];
+    for (let u = g + 1; u < last; u++) hessian[u * n + g] += hessian[corner + u];
+  }
+  const both = hessian[corner + last];
+  for (let i = 0; i < d; i++) for (let j = 0; j <= i; j++) hessian[entry[i * (p + 1)] * n + entry[j * (p + 1)]] += both;
+}
+
+/** k <- (k + k') / 2, in tiles that stay in the cache. */
+function symmetriseBlocked(k: Float64Array, n: number): void {
+  const tile = 32;
+  for (let top = 0; top < n; top += tile) {
+    for (let left = 0; left <= top; left += tile) {
+      const bottom = Math.min(n, top + tile);
+      for (let i = top; i < bottom; i++) {
+        const right = Math.min(i, left + tile);
+        for (let j = left; j < right; j++) {
+          const mean = 0.5 * (k[i * n + j] + k[j * n + i]);
+          k[i * n + j] = mean;
+          k[j * n + i] = mean;
         }
       }
     }

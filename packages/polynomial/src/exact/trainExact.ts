@@ -13,7 +13,7 @@ import { trainFactored } from "../factored/trainFactored.js";
 import { prepareTrainingData } from "../factored/trainingData.js";
 import { lossShape, type MarginLoss } from "../marginLoss.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
-import { type ObjectiveParts, robustObjective } from "../robustObjective.js";
+import type { ObjectiveParts } from "../robustObjective.js";
 import { prepareWorstCase } from "../worstCase/worstCase.js";
 import { extractNeurons, type Spectrum, spectrumOf } from "./extractNeurons.js";
 import { type InteriorOutcome, type IterationReport, solveInterior } from "./interiorPoint.js";
@@ -165,11 +165,17 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
         margins = margins.map((margin) => factor * margin);
       }
     }
-    const objective = robustObjective(quadratic, batch, samples.labels, radius, samples.weights, beta, kernels, {
-      loss,
-      required: hard ? samples.required : null,
-    });
-    return { neurons: network, quadratic, objective, margins };
+    return { neurons: network, quadratic, objective: objectiveAt(margins, network), margins };
+  }
+
+  function objectiveAt(margins: Float64Array, { weights }: Neurons): ObjectiveParts {
+    let paid = 0;
+    for (let i = 0; i < n; i++) {
+      if (!samples.required[i]) paid += samples.weights[i] * shape.value(1 - margins[i]);
+      else if (!(margins[i] >= 1)) paid = Number.POSITIVE_INFINITY;
+    }
+    const regulariser = beta * weights.reduce((sum, alpha) => sum + Math.abs(alpha), 0);
+    return { total: paid + regulariser, loss: paid, regulariser };
   }
 
   function zeroNetwork(): Candidate {
@@ -182,7 +188,7 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     const top = Math.max(...spectra.map(({ values }) => values[d]));
     let chosen = evaluate(joined(spectra, 0));
     const allowed = chosen.objective.total * (1 + 0.1 * settings.tolerance);
-    for (let share = 1e-12; share < 1e-2; share *= 10) {
+    for (const share of [1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3]) {
       const pruned = evaluate(joined(spectra, share * top));
       if (!(pruned.objective.total <= allowed)) break;
       chosen = pruned;

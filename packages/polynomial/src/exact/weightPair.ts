@@ -4,7 +4,7 @@
 // Z' is eliminated in closed form. With R2^-1 R1 = P diag(sqrt(t)) Q' and W = R1^-T Q: M1 = W W', M2 = W diag(t) W', so
 //   (K1 + K2)^-1: R -> W^-T [(W^-1 R W^-T)_jk / (1 + t_j t_k)] W^-1, less its component along G = diag(I, -1),
 //   Schur complement = H + sum_j kronecker(w_j w_j', E_j) + g g',  E_j = sum_k t_j t_k / (1 + t_j t_k) w_k w_k'.
-// That leaves one Cholesky factor of order N - 1; two steps of refinement on the full system follow.
+// That leaves one Cholesky factor of order N - 1; steps of refinement on the full system follow.
 
 import type { Workspace } from "@worstcase/linalg";
 import { jacobiSvd } from "./jacobiSvd.js";
@@ -31,8 +31,14 @@ export interface WeightPair {
    * False when it is not positive definite in floating point.
    */
   factor(sampleHessian: Float64Array, product: Float64Array): boolean;
-  /** Solves for the change of (U, Z') towards mu; rightSide `[N]` is what the samples contribute. */
-  solve(sampleHessian: Float64Array, rightSide: Float64Array, mu: number, corrected: boolean): void;
+  /** Solves for the change of (U, Z') towards mu, refined; rightSide `[N]` is what the samples contribute. */
+  solve(
+    sampleHessian: Float64Array,
+    rightSide: Float64Array,
+    mu: number,
+    corrected: boolean,
+    refinements: number,
+  ): void;
   advance(primal: number, dual: number): void;
 }
 
@@ -46,8 +52,6 @@ export function weightPairSizes({ order: p, entries }: Dimensions): number[] {
     2 * p * entries,
   ];
 }
-
-const refinements = 2;
 
 export function createWeightPair(layout: Layout, beta: number, workspace: Workspace): WeightPair {
   const { order: p, features: d, entries, free } = layout;
@@ -169,45 +173,41 @@ export function createWeightPair(layout: Layout, beta: number, workspace: Worksp
 
     factor(sampleHessian, k) {
       schur.set(sampleHessian);
-      // E_j and w_j w_j' as upper triangles.
-      for (let j = 0; j < p; j++) {
+      // E_j and w_j w_j' as upper triangles; rows of `rotations` hold the columns w_j from here on.
+      for (let a = 0; a < p; a++) for (let m = 0; m < p; m++) rotations[m * p + a] = basis[a * p + m];
+      for (let j = 0, at = 0; j < p; j++) {
         for (let a = 0; a < p; a++) {
-          for (let b = 0; b < p; b++) {
-            scratch[a * p + b] = basis[a * p + j] * basis[b * p + j];
-          }
+          const wa = rotations[j * p + a];
+          for (let b = a; b < p; b++) first[at++] = wa * rotations[j * p + b];
         }
-        pack(layout, scratch, 0, first, j * entries);
         for (let m = 0; m < p; m++) {
           const share = (ratios[j] * ratios[m]) / denominators[j * p + m];
-          for (let a = 0; a < p; a++) product[a * p + m] = share * basis[a * p + m];
+          for (let a = m * p; a < (m + 1) * p; a++) product[a] = share * rotations[a];
         }
-        multiply(false, true, product, basis, scratch);
+        multiply(true, false, product, rotations, scratch);
         pack(layout, scratch, 0, second, j * entries);
       }
       workspace.gemm(true, false, entries, entries, p, 1, first, entries, second, entries, 0, k, entries);
       addKronecker(layout, k, false, schur);
       trial.fill(0);
       addGradient(layout, constraintImage, false, 1 / Math.sqrt(constraintSquare), trial);
+      trial[free] = 0;
+      workspace.syrk(true, free, 1, 1, trial, entries, 1, schur, entries);
+      for (let i = 0; i < free; i++) scaling[i] = 1 / Math.sqrt(Math.max(schur[i * (entries + 1)], 1e-300));
       for (let i = 0; i < free; i++) {
-        const t = trial[i];
-        for (let j = 0; j <= i; j++) schur[i * entries + j] += t * trial[j];
+        const factor = scaling[i];
+        for (let j = 0, q = i * entries; j <= i; j++) schur[q + j] *= factor * scaling[j];
       }
-      for (let i = 0; i < free; i++) scaling[i] = 1 / Math.sqrt(Math.max(schur[i * entries + i], 1e-300));
+      k.set(schur);
       for (let regularisation = 1e-15; regularisation < 1e-3; regularisation *= 30) {
-        for (let i = 0; i < free; i++) {
-          const q = i * entries;
-          for (let j = 0; j <= i; j++) k[q + j] = schur[q + j] * scaling[i] * scaling[j];
-          k[q + i] += regularisation;
-        }
-        if (workspace.potrf(free, k, entries) === 0) {
-          schur.set(k);
-          return true;
-        }
+        for (let i = 0; i < free; i++) schur[i * (entries + 1)] += regularisation;
+        if (workspace.potrf(free, schur, entries) === 0) return true;
+        schur.set(k);
       }
       return false;
     },
 
-    solve(sampleHessian, rightSide, mu, corrected) {
+    solve(sampleHessian, rightSide, mu, corrected, refinements) {
       const targetPositive = positive.target(mu, corrected);
       const targetNegative = negative.target(mu, corrected);
       for (let i = 0; i < size; i++) restU[i] = targetPositive[i];
