@@ -38,9 +38,9 @@ export interface Attack<C extends Classifier = DifferentiableClassifier> {
   readonly name: string;
   /**
    * How the perturbation is found. Masking warnings compare like with like: one gradient step, many gradient steps, or
-   * no gradient of the attacked model at all (transfer and black-box attacks).
+   * no gradient of the attacked model at all (transfer and black-box attacks). Exact attacks are not compared.
    */
-  readonly kind: "single-step" | "iterative" | "gradient-free";
+  readonly kind: "single-step" | "iterative" | "gradient-free" | "exact";
   readonly needs: AttackNeeds;
   /** Everything else that changes the result; part of the fingerprint of saved work. JSON-serialisable. */
   readonly settings: Readonly<Record<string, unknown>>;

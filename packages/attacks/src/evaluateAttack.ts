@@ -66,7 +66,7 @@ export interface AttackResult {
 export async function evaluateAttack(
   model: Classifier,
   batch: LabelledBatch,
-  attack: Attack,
+  attack: Attack | Attack<Classifier>,
   options: EvaluateAttackOptions,
 ): Promise<AttackResult> {
   const attacked = options.surrogate ? withSurrogateGradients(model, options.surrogate) : model;
@@ -126,7 +126,7 @@ export async function attackCorrectSamples(
   model: DifferentiableClassifier,
   meter: Meter,
   batch: LabelledBatch,
-  attack: Attack,
+  attack: Attack | Attack<Classifier>,
   options: EvaluateAttackOptions & { batchSize: number },
 ): Promise<VerifiedPoints> {
   const { batchSize, budget, signal, onEvent } = options;
@@ -157,7 +157,7 @@ export async function attackCorrectSamples(
 async function runRepaired(
   model: DifferentiableClassifier,
   batch: LabelledBatch,
-  attack: Attack,
+  attack: Attack | Attack<Classifier>,
   options: EvaluateAttackOptions,
   repaired: { budget: number; bounds: number },
 ): Promise<Values> {

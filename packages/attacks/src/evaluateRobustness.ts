@@ -17,7 +17,6 @@ import {
   type WorkEvent,
   type WorkOptions,
 } from "@worstcase/core";
-import type { Attack } from "./attack.js";
 import {
   type AttackUnit,
   findCompleted,
@@ -26,8 +25,17 @@ import {
   storePoints,
   unitFingerprint,
 } from "./attackUnit.js";
-import { checkAttack, checkInteger, checkSamples } from "./checks.js";
+import { checkInteger, checkSamples } from "./checks.js";
 import { attackCorrectSamples, classify, where } from "./evaluateAttack.js";
+import {
+  checkEntries,
+  type Entry,
+  ownEntry,
+  type PlannedUnit,
+  planUnits,
+  renamed,
+  transferEntry,
+} from "./evaluationPlan.js";
 import { inspectModel } from "./inspectModel.js";
 import { metered, withSurrogateGradients } from "./surrogate.js";
 import { samplesFingerprint, type TransferExamples, type TransferSource } from "./transfer/examples.js";
@@ -101,14 +109,6 @@ export interface RobustnessResult {
   readonly warnings: readonly Warning[];
   /** Whether the warnings speak for masked gradients. */
   readonly masking: MaskingVerdict;
-}
-
-interface Entry extends NamedAttack {
-  readonly strength: AttackVerdicts["strength"];
-  /** Whether its points come from another model. */
-  readonly transferred: boolean;
-  /** Makes the attack when it is first needed: transfer examples cost gradients of another model. */
-  prepare(epsilon: number): Promise<Attack | Attack<Classifier>>;
 }
 
 /**
@@ -210,34 +210,6 @@ export async function evaluateRobustness(
   };
 }
 
-/** One attack at one epsilon, and the unit whose broken samples it does not meet again. */
-interface PlannedUnit {
-  readonly entry: Entry;
-  readonly k: number;
-  readonly e: number;
-  readonly before: PlannedUnit | null;
-}
-
-/** The units in the order they are made: attack by attack, or with `survivors` epsilon by epsilon. */
-function planUnits(
-  entries: readonly Entry[],
-  epsilons: readonly number[],
-  order: "independent" | "survivors",
-): PlannedUnit[] {
-  const plan: PlannedUnit[] = [];
-  const last = () => plan[plan.length - 1] ?? null;
-  if (order === "survivors") {
-    for (const e of epsilons.keys()) {
-      for (const [k, entry] of entries.entries()) plan.push({ entry, k, e, before: last() });
-    }
-    return plan;
-  }
-  for (const [k, entry] of entries.entries()) {
-    for (const e of epsilons.keys()) plan.push({ entry, k, e, before: e > 0 ? last() : null });
-  }
-  return plan;
-}
-
 function summarise(entry: Entry, units: readonly AttackUnit[]): AttackSummary {
   const { name, attack } = entry;
   return {
@@ -329,23 +301,6 @@ async function attackUnit(
   };
 }
 
-/** The attack under its name in the evaluation, for events and warnings. */
-function renamed(attack: Attack | Attack<Classifier>, name: string): Attack {
-  const { kind, needs, settings } = attack;
-  return { name, kind, needs, settings, run: (model, batch, options) => attack.run(model, batch, options) };
-}
-
-function ownEntry(named: NamedAttack): Entry {
-  const strength = named.attack.kind === "single-step" ? "single-step" : "iterative";
-  return { ...named, strength, transferred: false, prepare: async () => named.attack };
-}
-
-function transferEntry(source: SourceExamples): Entry {
-  const { attack } = source;
-  const strength = source.madeBy === "single-step" ? "single-step" : "iterative";
-  return { name: attack.name, attack, strength, transferred: true, prepare: (epsilon) => source.attackAt(epsilon) };
-}
-
 function collectWarnings(
   entries: readonly Entry[],
   units: readonly AttackUnit[][],
@@ -365,7 +320,8 @@ function collectWarnings(
       fooled: units[k].map((unit) => unit.fooled),
     }),
   );
-  return [...maskingWarnings(verdicts, epsilons), ...vanishing, ...repairs];
+  const compared = verdicts.filter((_, k) => entries[k].attack.kind !== "exact");
+  return [...maskingWarnings(compared, epsilons), ...vanishing, ...repairs];
 }
 
 function checkEpsilons(model: Classifier, norm: Norm, epsilons: readonly number[]): void {
@@ -374,21 +330,4 @@ function checkEpsilons(model: Classifier, norm: Norm, epsilons: readonly number[
     throw new SettingError({ argument: "options.epsilons", expected, received: [...epsilons] });
   }
   for (const epsilon of epsilons) checkBudget({ norm, epsilon }, model.bounds);
-}
-
-function checkEntries(model: Classifier, entries: readonly Entry[], budget: { norm: Norm; epsilon: number }): void {
-  if (entries.length === 0) {
-    throw new SettingError({
-      argument: "options.attacks",
-      expected: "at least one attack or source",
-      received: "none",
-    });
-  }
-  const names = new Set<string>();
-  for (const { name, attack, surrogate } of entries) {
-    if (names.has(name))
-      throw new SettingError({ argument: "options.attacks", expected: "unique names", received: name });
-    names.add(name);
-    checkAttack(surrogate ? withSurrogateGradients(model, surrogate) : model, attack, budget);
-  }
 }

@@ -12,6 +12,8 @@ export {
   type RobustnessResult,
   type UnitEvent,
 } from "./evaluateRobustness.js";
+export { type AttackGap, attackGap } from "./exact/attackGap.js";
+export { type ExactWorstCase, exactAttack } from "./exact/exactAttack.js";
 export { type FabSettings, fab } from "./fab/fab.js";
 export { type FgsmSettings, fgsm } from "./fgsm/fgsm.js";
 export { type HopSkipJumpSettings, hopSkipJump } from "./hop-skip-jump/hopSkipJump.js";
