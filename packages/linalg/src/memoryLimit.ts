@@ -5,7 +5,7 @@ import { ResourceError } from "@worstcase/core";
 let known: number | undefined;
 
 /** Bytes of memory this process may use: that of the machine or of its container; Infinity where that cannot be asked. */
-export function memoryLimit(): number {
+function memoryLimit(): number {
   known ??= askLimit();
   return known;
 }

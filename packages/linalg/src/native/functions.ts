@@ -26,7 +26,7 @@ export interface NativeFunctions {
 }
 
 /** Memory for the integers and letters that LAPACK takes by address. */
-export interface Cells {
+interface Cells {
   readonly order: number;
   readonly leading: number;
   readonly info: number;

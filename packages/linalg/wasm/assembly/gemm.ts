@@ -43,7 +43,7 @@ export function multiply(
     return;
   }
   const volume = <f64>m * <f64>n * <f64>k;
-  const direct = !transposeB && (m <= 8 || volume <= 4096);
+  const direct = !transposeB && (m <= 8 || volume <= 1000);
   const packA = !direct && n > (transposeA ? 8 : 16);
   const rowA: usize = transposeA ? 8 : lda;
   const stepA: usize = transposeA ? lda : 8;
