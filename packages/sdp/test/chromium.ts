@@ -16,6 +16,13 @@ export function findChromium(): string | undefined {
   return candidates.find((name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0);
 }
 
+/** A script that cannot be loaded or throws while it loads is an answer too. */
+const page = `<script>
+const failed = (failure) => fetch("answer", { method: "POST", body: JSON.stringify({ failure: String(failure) }) });
+addEventListener("error", (event) => failed(event.message ?? "the script did not load"), true);
+addEventListener("unhandledrejection", (event) => failed(event.reason?.stack));
+</script><script type="module" src="script.js"></script>`;
+
 /** Serves `files` (path to content) and `script` in a page; resolves with the JSON that the page posts to `/answer`. */
 export async function runInPage(
   chromium: string,
@@ -39,8 +46,7 @@ export async function runInPage(
       return;
     }
     const content = files[path.slice(1)];
-    if (path === "/")
-      response.setHeader("content-type", "text/html").end('<script type="module" src="script.js"></script>');
+    if (path === "/") response.setHeader("content-type", "text/html").end(page);
     else if (path === "/script.js") response.setHeader("content-type", "text/javascript").end(script);
     else if (content) response.end(content);
     else response.writeHead(404).end();

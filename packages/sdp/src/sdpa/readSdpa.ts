@@ -13,9 +13,9 @@ import { gunzip, gunzipSync, isGzip } from "./gunzip.js";
 import { Scanner } from "./scanner.js";
 
 /** Largest order of a psd block that is read: a dense matrix of this order fills 80 GB. */
-export const largestOrder = 100_000;
+const largestOrder = 100_000;
 /** Most entries of a nonnegative block that are read. */
-export const largestLength = 50_000_000;
+const largestLength = 50_000_000;
 
 export interface ReadSdpaOptions {
   /** What errors call the file, for example its path. */
