@@ -31,6 +31,8 @@ async function main() {
   const inWorker = await solveInWorker(problem, { onEvent: ({ type }) => events.push(type) });
   clearInterval(clock);
   const controller = new AbortController();
+  // a problem of one pause or less can only be aborted before it begins
+  if (inPage.seconds < 0.1) controller.abort();
   const onEvent = (event) => event.type === "iteration" && event.iteration === 1 && controller.abort();
   const aborted = await solveInWorker(problem, { tolerance: 1e-13, signal: controller.signal, onEvent });
   let misuse = {};
