@@ -61,6 +61,14 @@ export class BlockState {
     this.pattern = sparsePattern(block);
   }
 
+  /** S = slack I, Y = dual I. */
+  begin(slack: number, dual: number): void {
+    for (let i = 0; i < this.order; i++) {
+      this.s[i * this.order + i] = slack;
+      this.y[i * this.order + i] = dual;
+    }
+  }
+
   /** residual <- sum x_k F_k - F_0 - S. Returns |residual|^2. */
   updateResidual(x: Float64Array): number {
     const { residual, s } = this;

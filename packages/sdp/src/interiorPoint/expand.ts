@@ -64,7 +64,9 @@ function place(
       for (let q = 0; q < order; q++) to[index[p] * size + index[q]] = from[p * order + q];
     }
   });
-  reduced.rowOrigins.forEach((origin, i) => setEntry(problem, into, origin, rows[i]));
+  reduced.rowOrigins.forEach((origin, i) => {
+    setEntry(problem, into, origin, rows[i]);
+  });
 }
 
 function setEntry(

@@ -118,7 +118,7 @@ function* iterations(
       sinceBest = 0;
     }
     const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
-    const stuck = tiny || sinceBest > 40 || sinceProgress > 15 || !Number.isFinite(merit);
+    const stuck = tiny || sinceBest > (iterate.escalated ? 8 : 40) || sinceProgress > 15 || !Number.isFinite(merit);
     if (stuck && !(bestMerit < LATE && iterate.escalate())) return stopped("stalled", iteration);
     let steps = iterate.advance(tolerance);
     if (!steps && bestMerit < LATE && iterate.escalate()) steps = iterate.advance(tolerance);

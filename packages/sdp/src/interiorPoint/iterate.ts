@@ -5,10 +5,11 @@ import type { SdpProblem } from "../problem.js";
 import { BlockState } from "./blockState.js";
 import type { ReducedPoint } from "./expand.js";
 import { addAdjoint, addRowsAdjoint, applyRows, constantProduct } from "./operators.js";
-import type { PsdBlock, ReducedProblem } from "./reducedProblem.js";
+import type { ReducedProblem } from "./reducedProblem.js";
 import { RootSystem } from "./rootSystem.js";
 import { addRowsSchur } from "./schur.js";
 import { SchurSystem } from "./schurSystem.js";
+import { constantSize, largest, norm, startingSizes, termSizes } from "./sizes.js";
 
 /** The square-root form works where the problem is near degenerate; shorter, more central steps go further there. */
 const ROOT_CENTRING = 0.1;
@@ -98,44 +99,16 @@ export class Iterate {
     this.degree = reduced.psd.reduce((sum, { order }) => sum + order, r);
     this.termSizes = termSizes(reduced);
     this.sizes = { c: largest(problem.objective), constant: constantSize(problem) };
-    this.begin();
+    const start = startingSizes(reduced);
+    this.blocks.forEach((block, j) => {
+      block.begin(start.slack[j], start.dual[j]);
+    });
+    this.s.fill(start.slackRows);
+    this.y.fill(start.dualRows);
     for (const block of this.blocks) {
       block.factor("slack");
       block.factor("dual");
     }
-  }
-
-  /** S = eta I, Y = xi I, x = 0, u = 0 with sizes from the data (Toh, Todd, Tutuncu, SDPT3). */
-  private begin(): void {
-    const { objective, psd, rows } = this.reduced;
-    psd.forEach((block, j) => {
-      const n = block.order;
-      const { squares, constant } = blockNorms(block);
-      let [ratio, widest] = [0, constant];
-      for (const [k, square] of squares) {
-        const size = Math.sqrt(square);
-        ratio = Math.max(ratio, (1 + Math.abs(objective[k])) / (1 + size));
-        widest = Math.max(widest, size);
-      }
-      const slack = Math.max(10, Math.sqrt(n), widest);
-      const dual = Math.max(10, Math.sqrt(n), n * ratio);
-      for (let i = 0; i < n; i++) {
-        this.blocks[j].s[i * n + i] = slack;
-        this.blocks[j].y[i * n + i] = dual;
-      }
-    });
-    const r = rows.right.length;
-    if (r === 0) return;
-    const squares = new Map<number, number>();
-    rows.variable.forEach((k, e) => squares.set(k, (squares.get(k) ?? 0) + rows.value[e] ** 2));
-    let [ratio, widest] = [0, Math.sqrt(rows.right.reduce((sum, g) => sum + g * g, 0))];
-    for (const [k, square] of squares) {
-      const size = Math.sqrt(square);
-      ratio = Math.max(ratio, (1 + Math.abs(objective[k])) / (1 + size));
-      widest = Math.max(widest, size);
-    }
-    this.s.fill(Math.max(10, Math.sqrt(r), widest));
-    this.y.fill(Math.max(10, Math.sqrt(r), Math.sqrt(r) * ratio));
   }
 
   /** Residuals and objectives of the current point. */
@@ -240,6 +213,10 @@ export class Iterate {
     return [primal, dual];
   }
 
+  get escalated(): boolean {
+    return this.precision === "root";
+  }
+
   /** Goes back to the best point and on from there in the square-root form; false when that is in use or too large. */
   escalate(): boolean {
     if (!this.root || this.precision === "root") return false;
@@ -317,11 +294,11 @@ export class Iterate {
    */
   private refineDual(): number {
     const { right, dualGap, predicted, du, y, dy, s, rowScratch, system, lower, sizes, extra } = this;
-    const { psd, rows, equalities } = this.reduced;
+    const { rows, equalities } = this.reduced;
     let before = Number.POSITIVE_INFINITY;
     for (let round = 0; ; round++) {
       right.set(dualGap);
-      psd.forEach((block, j) => addAdjoint(block, this.blocks[j].dy, -1, right));
+      for (const { block, dy: direction } of this.blocks) addAdjoint(block, direction, -1, right);
       addRowsAdjoint(rows, dy, -1, right);
       addRowsAdjoint(equalities, du, -1, right);
       const missing = norm(right) / (1 + sizes.c);
@@ -382,7 +359,10 @@ export class Iterate {
 
   private products(): [number, number, number, number] {
     const total: [number, number, number, number] = [0, 0, 0, 0];
-    for (const block of this.blocks) block.products().forEach((value, i) => (total[i] += value));
+    for (const block of this.blocks) {
+      const part = block.products();
+      for (let i = 0; i < 4; i++) total[i] += part[i];
+    }
     const { s, y, ds, dy } = this;
     for (let i = 0; i < s.length; i++) {
       total[0] += s[i] * y[i];
@@ -428,58 +408,4 @@ export class Iterate {
         primalObjective < 0 ? (0.01 * (constant + residual + equality)) / -primalObjective : Number.POSITIVE_INFINITY,
     };
   }
-}
-
-function blockNorms(block: PsdBlock) {
-  const squares = new Map<number, number>();
-  const add = (k: number, square: number) => squares.set(k, (squares.get(k) ?? 0) + square);
-  const { variable, start, row, column, value } = block.terms;
-  for (let g = 0; g < variable.length; g++) {
-    for (let e = start[g]; e < start[g + 1]; e++) add(variable[g], (row[e] === column[e] ? 1 : 2) * value[e] ** 2);
-  }
-  for (const { variable: k, weight, vector } of block.rankOne) add(k, (weight * norm(vector) ** 2) ** 2);
-  let constant = 0;
-  const f = block.constant;
-  for (let e = 0; e < f.value.length; e++) constant += (f.row[e] === f.column[e] ? 1 : 2) * f.value[e] ** 2;
-  return { squares, constant: Math.sqrt(constant) };
-}
-
-function termSizes({ objective, psd, rows }: ReducedProblem): Float64Array {
-  const sizes = new Float64Array(objective.length);
-  const raise = (k: number, value: number) => {
-    sizes[k] = Math.max(sizes[k], Math.abs(value));
-  };
-  for (const { terms, rankOne } of psd) {
-    const { variable, start, value } = terms;
-    for (let g = 0; g < variable.length; g++)
-      for (let e = start[g]; e < start[g + 1]; e++) raise(variable[g], value[e]);
-    for (const { variable: k, weight, vector } of rankOne) raise(k, weight * largest(vector) ** 2);
-  }
-  rows.variable.forEach((k, e) => raise(k, rows.value[e]));
-  return sizes;
-}
-
-function constantSize({ blocks }: SdpProblem): number {
-  let size = 0;
-  for (const { entries, rankOne = [] } of blocks) {
-    for (let e = 0; e < entries.value.length; e++) {
-      if (entries.matrix[e] === 0) size = Math.max(size, Math.abs(entries.value[e]));
-    }
-    for (const { matrix, weight, vector } of rankOne) {
-      if (matrix === 0) size = Math.max(size, Math.abs(weight) * largest(vector) ** 2);
-    }
-  }
-  return size;
-}
-
-function norm(values: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i] * values[i];
-  return Math.sqrt(sum);
-}
-
-function largest(values: Float64Array): number {
-  let size = 0;
-  for (let i = 0; i < values.length; i++) size = Math.max(size, Math.abs(values[i]));
-  return size;
 }

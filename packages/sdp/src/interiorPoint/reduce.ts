@@ -294,10 +294,10 @@ function negativeDirection(order: number, constant: readonly Entry[], kernels: K
 function constantRay(problem: SdpProblem, block: number, index: Int32Array, direction: Float64Array): Verdict {
   const dual = blockZeros(problem.blocks);
   const { kind, size } = problem.blocks[block];
-  index.forEach((i, p) => {
-    if (kind === "nonnegative") dual[block][i] = 1;
-    else index.forEach((j, q) => (dual[block][i * size + j] = direction[p] * direction[q]));
-  });
+  for (let p = 0; p < index.length; p++) {
+    if (kind === "nonnegative") dual[block][index[p]] = 1;
+    else for (let q = 0; q < index.length; q++) dual[block][index[p] * size + index[q]] = direction[p] * direction[q];
+  }
   const multipliers = new Float64Array(problem.equalities?.right.length ?? 0);
   return { kind: "primal-infeasible", dual, multipliers };
 }
