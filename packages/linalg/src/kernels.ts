@@ -136,8 +136,9 @@ export interface Workspace {
 /**
  * The routines of a `Workspace` on `count` blocks of one shape in one call: block i begins i times the stride after the
  * first. Blocks that are only read may overlap, and a stride of 0 is one block for all; blocks that are written must
- * not overlap (ShapeError). Faster than a loop of single calls for orders up to about 64, and much faster where blocks
- * without gaps share a factor: products with one B, and solves from the right with one L, are then done as one.
+ * not overlap (ShapeError). Faster than a loop of single calls, the more the smaller the blocks (measured in README.md),
+ * and most where small blocks without gaps share a factor: products with one B, and solves from the right with one L,
+ * are then done as one.
  */
 export interface Batch {
   /** C_i <- alpha op(A_i) op(B_i) + beta C_i. */

@@ -38,7 +38,7 @@ export function nativeKernels(
       const small = everything ? undefined : wasmMemory(float64Count, LARGEST_SMALL_EIGENPROBLEM);
       const values = small?.values ?? allocate(float64Count);
       const native = routinesOn(host, functions, values, small?.routines);
-      const routines = small ? bySize(native, small.routines) : native;
+      const routines = small ? bySize(native, small.routines, small.build === "wasm-fma") : native;
       return new CheckedWorkspace(name, float64Count, values, routines);
     },
     bytes(float64Count, order = 0) {

@@ -84,11 +84,12 @@ export function wasmBuild(name: WasmBuild): Kernels | undefined {
 export function wasmMemory(
   float64Count: number,
   largestOrder: number,
-): { values: Float64Array; routines: Routines } | undefined {
-  const module = compiled("wasm-fma") ?? compiled("wasm-simd");
+): { build: WasmBuild; values: Float64Array; routines: Routines } | undefined {
+  const build = compiled("wasm-fma") ? "wasm-fma" : "wasm-simd";
+  const module = compiled(build);
   if (!module || float64Count > MOST_NUMBERS) return undefined;
   try {
-    return instantiate(module, float64Count, largestOrder);
+    return { build, ...instantiate(module, float64Count, largestOrder) };
   } catch (error) {
     if (error instanceof ResourceError) return undefined;
     throw error;
