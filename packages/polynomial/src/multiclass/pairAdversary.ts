@@ -76,6 +76,7 @@ export function createPairAdversary(
   const multipliers = new Float64Array(block);
   const variances = new Float64Array(block * maxRank);
   const spread = new Float64Array(maxRank);
+  const slope = new Float64Array(width);
   const pairs = listPairs(labels, classCount, maxRank * d);
   const projection = new Float64Array(maxRank);
 
@@ -187,10 +188,8 @@ export function createPairAdversary(
       for (const pair of pairs) {
         const { rank, activeRows, activeSamples, activeSigns, spreads } = pair;
         const smoothed = spreads.length > 0;
-        const targets: [BlockMoment, number][] = [
-          [out[pair.first], 1],
-          [out[pair.second], -1],
-        ];
+        const sums = { constant: 0, squares: 0, mass: 0, rows: 0 };
+        slope.fill(0);
         basis.set(pair.basis.subarray(0, rank * d));
         moment.fill(0);
         spread.fill(0);
@@ -226,20 +225,19 @@ export function createPairAdversary(
               if (width > d) {
                 extended[t * width + d] = root * bias;
                 squares += p * bias * bias;
-                for (const [target, side] of targets) target.linear[d] += side * sign * p * bias;
+                slope[d] += sign * p * bias;
               }
-              for (let l = 0, q = t * d; l < d; l++) {
+              for (let l = 0, q = t * d, to = t * width; l < d; l++) {
                 const z = rows[q + l] + scale * back[q + l];
-                extended[t * width + l] = root * z;
-                squares += p * z * z;
-                for (const [target, side] of targets) target.linear[l] += side * sign * p * z;
+                const weighted = p * z;
+                extended[to + l] = root * z;
+                squares += weighted * z;
+                slope[l] += sign * weighted;
               }
-              for (const [target, side] of targets) {
-                target.constant += side * sign * p;
-                target.squares += squares;
-                target.mass += p;
-                target.rows++;
-              }
+              sums.constant += sign * p;
+              sums.squares += squares;
+              sums.mass += p;
+              sums.rows++;
             }
             workspace.syrk(true, width, count, sign, extended, width, 1, moment, width);
           }
@@ -250,9 +248,16 @@ export function createPairAdversary(
           }
           workspace.gemm(true, false, d, d, rank, 1, rows, d, basis, d, 1, moment, width);
         }
-        if (used)
-          for (const [target, side] of targets)
-            for (let i = 0; i < width * width; i++) target.matrix[i] += side * moment[i];
+        if (!used) continue;
+        for (const side of [1, -1]) {
+          const target = out[side > 0 ? pair.first : pair.second];
+          for (let i = 0; i < width * width; i++) target.matrix[i] += side * moment[i];
+          for (let l = 0; l < width; l++) target.linear[l] += side * slope[l];
+          target.constant += side * sums.constant;
+          target.squares += sums.squares;
+          target.mass += sums.mass;
+          target.rows += sums.rows;
+        }
       }
     },
     groups(): readonly RowGroup[] {

@@ -47,7 +47,11 @@ export function createSizeMaster(
   const { dimension: d, samples, rowsPerSample: k } = adversary;
   const slacks = new Float64Array(samples * k);
   const weights = new Float64Array(samples * k);
+  const chosen = new Int32Array(block);
+  const roots = new Float64Array(block);
   let groups: readonly RowGroup[] = [];
+  let groupSlacks: Float64Array[] = [];
+  let groupWeights: Float64Array[] = [];
   let atoms: MasterAtom[] = [];
   let workspace: Workspace | null = null;
   let capacity = 0;
@@ -88,26 +92,39 @@ export function createSizeMaster(
   /** Smoothed value at the present sizes; fills slacks and weights. */
   function value(width: number): number {
     slacks.fill(Number.NEGATIVE_INFINITY);
-    for (const { rows } of groups) for (const row of rows) slacks[row] = 1;
+    groupSlacks.forEach((own) => {
+      own.fill(1);
+    });
     let total = 0;
     for (const atom of atoms) {
-      total += beta * atom.size;
-      if (atom.size === 0) continue;
+      const { size } = atom;
+      total += beta * size;
+      if (size === 0) continue;
       for (const [g, column] of atom.columns) {
-        const { rows } = groups[g];
-        for (let t = 0; t < rows.length; t++) slacks[rows[t]] -= atom.size * column[t];
+        const own = groupSlacks[g];
+        for (let t = 0; t < column.length; t++) own[t] -= size * column[t];
       }
     }
+    groups.forEach(({ rows }, g) => {
+      const own = groupSlacks[g];
+      for (let t = 0; t < rows.length; t++) slacks[rows[t]] = own[t];
+    });
     return total + evaluateRows(loss, slacks, k, kappa, width, weights);
   }
 
+  /** Gradient at the weights last computed; the weights are copied group by group so that the products run over whole columns. */
   function differentiate(): void {
+    groups.forEach(({ rows }, g) => {
+      const own = groupWeights[g];
+      for (let t = 0; t < rows.length; t++) own[t] = weights[rows[t]];
+    });
     for (let j = 0; j < atoms.length; j++) {
-      gradient[j] = beta;
+      let total = 0;
       for (const [g, column] of atoms[j].columns) {
-        const { rows } = groups[g];
-        for (let t = 0; t < rows.length; t++) gradient[j] -= weights[rows[t]] * column[t];
+        const own = groupWeights[g];
+        for (let t = 0; t < column.length; t++) total += own[t] * column[t];
       }
+      gradient[j] = beta - total;
     }
   }
 
@@ -133,19 +150,22 @@ export function createSizeMaster(
       const own = members.length;
       if (own === 0) return;
       local.fill(0, 0, own * own);
-      let count = 0;
-      const flush = () => {
-        if (count > 0) space.syrk(true, own, count, 1 / width, gathered, own, 1, local, own);
-        count = 0;
-      };
-      for (let t = 0; t < rows.length; t++) {
-        const weight = kappa[Math.floor(rows[t] / k)];
-        if (weight === 0 || !curved(rows[t], width)) continue;
-        const root = Math.sqrt(weight);
-        for (let f = 0; f < own; f++) gathered[count * own + f] = root * columns[f][t];
-        if (++count === block) flush();
+      let next = 0;
+      while (next < rows.length) {
+        let count = 0;
+        for (; next < rows.length && count < block; next++) {
+          const weight = kappa[Math.floor(rows[next] / k)];
+          if (weight === 0 || !curved(rows[next], width)) continue;
+          chosen[count] = next;
+          roots[count++] = Math.sqrt(weight);
+        }
+        if (count === 0) break;
+        for (let f = 0; f < own; f++) {
+          const column = columns[f];
+          for (let t = 0, p = f; t < count; t++, p += own) gathered[p] = roots[t] * column[chosen[t]];
+        }
+        space.syrk(true, own, count, 1 / width, gathered, own, 1, local, own);
       }
-      flush();
       for (let f = 0; f < own; f++) {
         for (let h = 0; h < own; h++) hessian[members[f] * m + members[h]] += local[f * own + h];
       }
@@ -243,6 +263,8 @@ export function createSizeMaster(
     weights,
     load(network) {
       groups = adversary.groups();
+      groupSlacks = groups.map(({ rows }) => new Float64Array(rows.length));
+      groupWeights = groups.map(({ rows }) => new Float64Array(rows.length));
       atoms = [];
       for (let j = 0; j < network.count; j++) {
         const v = network.vectors.subarray(j * d, (j + 1) * d);

@@ -9,14 +9,8 @@ import { throwIfAborted } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import { createLbfgs } from "../factored/lbfgs.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
-import {
-  type Adversary,
-  type AttackSmoothing,
-  allocateMoment,
-  type BlockExtremes,
-  type DirectionSet,
-  type FactoredNetwork,
-} from "./adversary.js";
+import type { Adversary, AttackSmoothing, BlockExtremes, DirectionSet, FactoredNetwork } from "./adversary.js";
+import { createJointObjective } from "./jointObjective.js";
 import { evaluateRows, type RowLoss } from "./rowLoss.js";
 import { createSizeMaster } from "./sizeMaster.js";
 
@@ -82,12 +76,11 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
   const seconds = () => (performance.now() - started) / 1000;
   const master = createSizeMaster(adversary, loss, kappa, beta, Math.min(1e-4, 0.02 * settings.tolerance), kernels);
   const lbfgs = createLbfgs(capacity * d);
-  const workspaces = Array.from({ length: blocks }, () => allocateMoment(d));
-  const margins = new Float64Array(rows);
+  const objective = createJointObjective(adversary, directions, loss, kappa, beta);
+  const { margins, moments } = objective;
   const slacks = new Float64Array(rows);
   const weights = new Float64Array(rows);
   const mask = new Uint8Array(rows);
-  const product = new Float64Array(d);
   const scaledMatrix = new Float64Array(d * d);
   const scaledLinear = new Float64Array(d);
   let vectors = new Float64Array(capacity * d);
@@ -95,7 +88,6 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
   let owners = new Int32Array(capacity);
   let count = 0;
   const held = new Int32Array(blocks);
-  let evaluations = 0;
 
   // The zero network: every margin is 0.
   slacks.fill(1);
@@ -111,7 +103,14 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
   const gapNow = () => (best - lower) / Math.max(best, Number.MIN_VALUE);
   const outcome = (status: JointStatus, rounds: number): JointOutcome => {
     const zero = best === zeroValue && status === "optimal";
-    return { status: zero ? "zero-optimal" : status, network: bestNetwork, upper: best, lower, rounds, evaluations };
+    return {
+      status: zero ? "zero-optimal" : status,
+      network: bestNetwork,
+      upper: best,
+      lower,
+      rounds,
+      evaluations: objective.evaluations,
+    };
   };
   const present = (): FactoredNetwork => ({ vectors, signs, blocks: owners, count });
 
@@ -140,16 +139,30 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
     const active = chooseActive();
     // The scale of the smoothing is held during the steps, so that they see one function.
     frozen = currentSmoothing(vectors);
-    lbfgs.minimise((x, gradient) => evaluate(x, gradient), vectors, count * d, {
-      maxSteps: settings.stepsPerRound,
-      smallDecrease: 1e-7 * Math.max(best, 1e-3 * zeroValue),
-      shouldStop: () => hooks.signal?.aborted === true || limit() !== null,
-    });
+    const held = { signs, blocks: owners, count };
+    lbfgs.minimise(
+      (x, gradient) => objective.evaluate({ vectors: x, ...held }, width, frozen, gradient),
+      vectors,
+      count * d,
+      {
+        maxSteps: settings.stepsPerRound,
+        smallDecrease: 1e-7 * Math.max(best, 1e-3 * zeroValue),
+        shouldStop: () => hooks.signal?.aborted === true || limit() !== null,
+      },
+    );
     throwIfAborted(hooks.signal, "joint training");
     keepIfBetter(exactValue());
     chooseActive();
     const reached = dualPhase();
-    const report = { round, upper: best, lower, gap: gapNow(), neurons: count, activeRows: active, evaluations };
+    const report = {
+      round,
+      upper: best,
+      lower,
+      gap: gapNow(),
+      neurons: count,
+      activeRows: active,
+      evaluations: objective.evaluations,
+    };
     hooks.onRound({ ...report, seconds: seconds() });
     if (gapNow() <= settings.tolerance) {
       status = "optimal";
@@ -193,7 +206,7 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
   }
 
   function limit(): JointStatus | null {
-    if (evaluations >= settings.maxEvaluations) return "evaluation-limit";
+    if (objective.evaluations >= settings.maxEvaluations) return "evaluation-limit";
     return seconds() > settings.timeLimitSeconds ? "time-limit" : null;
   }
 
@@ -215,49 +228,10 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
     return { mu: width / (4 * perBlock), rho: (activation.a * size) / blocks + 1e-300 };
   }
 
-  /** Attacks the active rows and evaluates the loss at this width; inactive rows count as met. */
-  function lossAt(x: Float64Array, evaluationWidth: number, smoothing: AttackSmoothing | null): number {
-    evaluations++;
-    if (!adversary.attack({ vectors: x, signs, blocks: owners, count }, margins, smoothing))
-      return Number.POSITIVE_INFINITY;
-    for (let r = 0; r < rows; r++) slacks[r] = 1 - margins[r];
-    let total = evaluateRows(loss, slacks, k, kappa, evaluationWidth, weights);
-    for (let i = 0; i < count * d; i++) total += beta * x[i] * x[i];
-    return total;
-  }
-
-  function evaluate(x: Float64Array, gradient: Float64Array): number {
-    const total = lossAt(x, width, frozen);
-    if (!Number.isFinite(total)) return Number.POSITIVE_INFINITY;
-    adversary.moments(weights, false, workspaces);
-    const { a, b, c } = activation;
-    for (let j = 0; j < count; j++) {
-      const { matrix, linear, constant } = workspaces[owners[j]];
-      const v = x.subarray(j * d, (j + 1) * d);
-      let square = 0;
-      let along = 0;
-      for (let l = 0; l < d; l++) {
-        square += v[l] * v[l];
-        along += linear[l] * v[l];
-        let sum = 0;
-        for (let m = 0, p = l * d; m < d; m++) sum += matrix[p + m] * v[m];
-        product[l] = sum;
-      }
-      const length = Math.sqrt(square);
-      const own = -signs[j] * ((length > 0 ? (b * along) / length : 0) + 2 * c * constant) + 2 * beta;
-      for (let l = 0; l < d; l++) {
-        // A sparse neuron stays in the support it was made with.
-        if (directions.sparse && v[l] === 0) gradient[j * d + l] = 0;
-        else gradient[j * d + l] = -signs[j] * (2 * a * product[l] + b * length * linear[l]) + own * v[l];
-      }
-    }
-    return total;
-  }
-
   /** Exact objective of the present network over all rows; leaves the margins. */
   function exactValue(): number {
     adversary.activate(null);
-    return lossAt(vectors, 0, null);
+    return objective.evaluate(present(), 0, null, null);
   }
 
   function keepIfBetter(value: number): void {
@@ -284,12 +258,12 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
 
   /** Extremes of every block under p against the last attack; improves the lower bound. */
   function certify(p: Float64Array): BlockExtremes[] {
-    adversary.moments(p, true, workspaces);
+    adversary.moments(p, true, moments);
     let mass = 0;
     for (let r = 0; r < rows; r++) mass += p[r];
     const { a, b, c } = activation;
     let norm = 0;
-    const found = workspaces.map((moment): BlockExtremes => {
+    const found = moments.map((moment): BlockExtremes => {
       for (let i = 0; i < d * d; i++) scaledMatrix[i] = a * moment.matrix[i];
       for (let l = 0; l < d; l++) scaledLinear[l] = b * moment.linear[l];
       const sides = directions.extremes(scaledMatrix, scaledLinear, c * moment.constant);
