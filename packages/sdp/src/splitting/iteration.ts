@@ -136,8 +136,8 @@ export function createIteration(
   }
 
   /**
-   * Factor for sigma from the residuals of this step, each the geometric mean of two relative sizes: against the data (DIMACS
-   * errors, what is asked for) and against the iterates (|V - S| to |V| or |S|, |<F_k, Y> - c_k| to |<F_k, Y>|).
+   * Factor for sigma from the scaled residuals of this step, |V - S| and |<F_k, Y> - c_k|, each the geometric mean of two relative
+   * sizes: against the data, which have norm 1, and against the iterates (|V| or |S|, and |<F_k, Y>|).
    */
   function balancePenalty(difference: number, valueSquare: number): number {
     let productSquare = 1;
@@ -147,9 +147,9 @@ export function createIteration(
       productSquare += product * product;
       defectSquare += (product - objective[k]) ** 2;
     }
-    const primal = difference / Math.sqrt(1 + valueSquare);
-    const dual = Math.sqrt(defectSquare / productSquare);
-    return balance.next(Math.sqrt(primal * residuals.primal), Math.sqrt(dual * residuals.dual));
+    const primal = difference / (1 + valueSquare) ** 0.25;
+    const dual = Math.sqrt(defectSquare) / productSquare ** 0.25;
+    return balance.next(primal, dual);
   }
 
   /** Keeps S and Y, so T and W change; the fixed-point map is another one from here on. */
