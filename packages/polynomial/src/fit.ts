@@ -15,7 +15,7 @@ import { type Activation, checkActivation, paperActivation } from "./activation.
 import { lowerBound } from "./certificate.js";
 import { chooseMethod, type Method } from "./exact/chooseMethod.js";
 import type { IterationReport } from "./exact/interiorPoint.js";
-import { type ExactStatus, trainExact } from "./exact/trainExact.js";
+import { type ExactState, type ExactStatus, trainExact } from "./exact/trainExact.js";
 import { type FactoredStatus, type RoundReport, trainFactored } from "./factored/trainFactored.js";
 import { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
 import { type ClassWeights, hingeWeights, marginLossOf, type TrainingLoss } from "./hingeWeights.js";
@@ -68,6 +68,11 @@ export interface FitOptions extends WorkOptions<FitEvent> {
    * trainer is given; then factored, with the exact trainer taking over when it stalls.
    */
   readonly method?: "auto" | Method;
+  /**
+   * An earlier fit of the same data with another radius or beta to start from (exact trainer). `warmStart` of the result says
+   * whether it served; a start that does not help is dropped for the ordinary one.
+   */
+  readonly warmStart?: { readonly state: ExactState | null };
   /** Relative gap (objective - lower bound) / objective to reach. Default 1e-6 exact, 1e-2 factored. */
   readonly tolerance?: number;
   /** Exact trainer: most interior-point iterations of one solve. Default 100. */
@@ -113,6 +118,10 @@ export interface FitResult {
   readonly evaluations: number;
   /** Samples that needed a matrix inequality in the exact trainer (after merging equal ones), else null. */
   readonly workingSet: number | null;
+  /** Whether the given warm start served; `none` when none was given. */
+  readonly warmStart: "none" | "used" | "rejected";
+  /** For `warmStart` of a later fit; null after the factored trainer. Not part of what is saved as JSON. */
+  readonly state: ExactState | null;
   readonly seconds: number;
   /** Name of the linear algebra used. */
   readonly kernels: string;
@@ -128,7 +137,7 @@ export interface FitResult {
 const factoredOptions = ["maxRounds", "maxEvaluations", "stepsPerRound", "maxNeurons", "smoothing"] as const;
 const knownOptions = [
   ...["radius", "beta", "activation", "loss", "classWeights", "sampleWeights", "hardMargins", "method", "tolerance"],
-  ...["maxIterations", "timeLimitSeconds", "kernels", "signal", "onEvent"],
+  ...["warmStart", "maxIterations", "timeLimitSeconds", "kernels", "signal", "onEvent"],
   ...factoredOptions,
 ];
 
@@ -164,7 +173,16 @@ interface Source {
 /** What either trainer hands back. */
 type Trained = Pick<
   FitResult,
-  "status" | "neurons" | "quadratic" | "objective" | "lowerBound" | "iterations" | "evaluations" | "workingSet"
+  | "status"
+  | "neurons"
+  | "quadratic"
+  | "objective"
+  | "lowerBound"
+  | "iterations"
+  | "evaluations"
+  | "workingSet"
+  | "warmStart"
+  | "state"
 >;
 
 function fitAny(
@@ -199,7 +217,7 @@ function fitAny(
 
   const exact = (tolerance: number): Trained => {
     const outcome = trainExact(
-      { ...common, points, weights, loss, required, kernels },
+      { ...common, points, weights, loss, required, kernels, warmStart: options.warmStart?.state ?? null },
       { tolerance, maxIterations: options.maxIterations ?? 100, timeLimitSeconds: timeLimit - elapsed() },
       {
         signal: options.signal,
@@ -211,7 +229,8 @@ function fitAny(
       loss,
       required,
     });
-    return { ...outcome, objective, evaluations: 0 };
+    const warmStart = options.warmStart && !options.warmStart.state ? "rejected" : outcome.warmStart;
+    return { ...outcome, objective, evaluations: 0, warmStart };
   };
 
   const factored = (tolerance: number): Trained & { status: FactoredStatus } => {
@@ -248,6 +267,8 @@ function fitAny(
       iterations,
       evaluations,
       workingSet: null,
+      warmStart: options.warmStart ? "rejected" : "none",
+      state: null,
     };
   };
 
@@ -274,6 +295,8 @@ function fitAny(
         iterations: first.iterations + second.iterations,
         evaluations: first.evaluations,
         workingSet: second.workingSet,
+        warmStart: second.warmStart,
+        state: second.state,
       };
     }
   }

@@ -1,9 +1,10 @@
 export { type Activation, paperActivation, quadraticActivation, reluFit } from "./activation.js";
 export { type Attack, type Certificate, type CertificateInput, lowerBound } from "./certificate.js";
 export { createPolynomialClassifier, type PolynomialClassifierOptions } from "./classifier.js";
+export { type DecomposeOptions, type Decomposition, decompose, decomposeNetwork } from "./decomposition/decompose.js";
 export type { Method } from "./exact/chooseMethod.js";
 export type { IterationReport } from "./exact/interiorPoint.js";
-export type { ExactStatus } from "./exact/trainExact.js";
+export type { ExactState, ExactStatus } from "./exact/trainExact.js";
 export type { FactoredStatus, RoundReport } from "./factored/trainFactored.js";
 export { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
 export {
@@ -21,6 +22,7 @@ export { type HeadJson, headFromJson, headToJson, type PolynomialHead, type Quad
 export { type ClassWeights, type HingeLoss, hingeWeights, type TrainingLoss } from "./hingeWeights.js";
 export type { SignLabels } from "./inputs.js";
 export type { BoxOptions } from "./linf/boxProblem.js";
+export { fitLinf, type LinfFit, type LinfFitOptions, type LinfRoundEvent } from "./linf/fitLinf.js";
 export {
   type LinfAttack,
   type LinfAttackOptions,
@@ -40,6 +42,17 @@ export {
   linfRobustness,
 } from "./linf/linfRobustness.js";
 export type { MarginLoss } from "./marginLoss.js";
+export { modelFromSafetensors, modelToSafetensors } from "./model/modelFile.js";
+export { type ModelFitOptions, type ModelJson, type ModelParts, PolynomialModel } from "./model/polynomialModel.js";
+export { fitStandardisation, type Standardisation, standardise } from "./model/standardisation.js";
+export {
+  fitPairwise,
+  type PairwiseFit,
+  type PairwiseFitOptions,
+  type PairwiseLoss,
+  type PairwiseRoundEvent,
+} from "./multiclass/fitPairwise.js";
+export type { JointRound, JointStatus } from "./multiclass/trainJoint.js";
 export {
   type ClassFit,
   combineClasses,
@@ -57,6 +70,8 @@ export {
   preparePairwise,
   type RobustAccuracy,
 } from "./pairwise.js";
+export { fitPatches, type PatchFilter, type PatchFit, type PatchFitOptions } from "./patches/fitPatches.js";
+export { type ImagePatches, imagePatches, type PatchLayout } from "./patches/imagePatches.js";
 export {
   evaluateQuadratic,
   type LiftedMatrices,
@@ -75,18 +90,3 @@ export {
   type WorstCaseOracle,
   worstCase,
 } from "./worstCase/worstCase.js";
-export { fitLinf, type LinfFit, type LinfFitOptions, type LinfRoundEvent } from "./linf/fitLinf.js";
-export {
-  fitPairwise,
-  type PairwiseFit,
-  type PairwiseFitOptions,
-  type PairwiseLoss,
-  type PairwiseRoundEvent,
-} from "./multiclass/fitPairwise.js";
-export type { JointRound, JointStatus } from "./multiclass/trainJoint.js";
-export { type DecomposeOptions, type Decomposition, decompose, decomposeNetwork } from "./decomposition/decompose.js";
-export { fitPatches, type PatchFilter, type PatchFit, type PatchFitOptions } from "./patches/fitPatches.js";
-export { type ImagePatches, imagePatches, type PatchLayout } from "./patches/imagePatches.js";
-export { modelFromSafetensors, modelToSafetensors } from "./model/modelFile.js";
-export { type ModelFitOptions, type ModelJson, type ModelParts, PolynomialModel } from "./model/polynomialModel.js";
-export { fitStandardisation, type Standardisation, standardise } from "./model/standardisation.js";

@@ -7,7 +7,7 @@
 
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import { addKronecker, type Dimensions, type Layout } from "./layout.js";
-import type { DualMoments, SampleProblem, SampleTerm } from "./sampleTerm.js";
+import type { DualMoments, SampleProblem, SampleState, SampleTerm } from "./sampleTerm.js";
 import { symmetrise } from "./scaledBlock.js";
 import { createStepSearch, stepSearchSizes } from "./stepSearch.js";
 
@@ -144,6 +144,72 @@ export function createBallSamples(problem: SampleProblem, layout: Layout, worksp
         dualViews[i].fill(0);
         for (let a = 0; a < d; a++) dual[i * pp + a * (p + 1)] = mu / multiplier[i];
         dual[i * pp + corner] = mu / startSlack;
+      }
+    },
+
+    emptyState: () => ({
+      radius: r,
+      dual: new Float64Array(n * pp),
+      multiplier: new Float64Array(n),
+      multiplierDual: new Float64Array(n),
+      slack: new Float64Array(n),
+      slackDual: new Float64Array(n),
+    }),
+
+    save(state) {
+      state.dual.set(dual);
+      for (let i = 0; i < n; i++) state.multiplier[i] = multiplier[i] / (r * r);
+      state.multiplierDual.set(multiplierDual);
+      state.slack.set(slack);
+      state.slackDual.set(slackDual);
+    },
+
+    restore(state: SampleState, place, pair, mu, dualScale) {
+      // A multiplier that makes y F11 + lambda I positive definite whatever the sign, for samples seen first.
+      let square = 0;
+      for (let a = 0; a < d; a++) for (let b = 0; b < d; b++) square += (lift[a * p + b] * pair[a * p + b]) ** 2;
+      const bend = Math.sqrt(square);
+      for (let i = 0; i < n; i++) {
+        const o = place[i];
+        const lambda = o < 0 ? bend + startSlack / (r * r) : state.multiplier[o];
+        multiplier[i] = lambda * r * r;
+        if (o < 0) {
+          slack[i] = 1;
+          continue;
+        }
+        // The corner of S moves by -lambda (r^2 - earlier r^2): undone by the slack where that stays positive.
+        const moved = lambda * (r * r - state.radius * state.radius);
+        slack[i] = Math.max(0.5 * state.slack[o], state.slack[o] + moved);
+        multiplierDual[i] = dualScale * state.multiplierDual[o];
+        dualViews[i].set(state.dual.subarray(o * pp, (o + 1) * pp));
+        for (let k = i * pp; k < (i + 1) * pp; k++) dual[k] *= dualScale;
+        const rest = weights[i] * loss.slope(slack[i]) - dual[i * pp + corner];
+        slackDual[i] = bounded[i] ? Math.max(rest, dualScale * state.slackDual[o], 1e-3 * (mu / slack[i])) : 0;
+      }
+      slackOf(pair, multiplier, slack, true, slackBlocks);
+      for (let i = 0; i < n; i++) {
+        if (place[i] >= 0) continue;
+        const at = i * pp;
+        const block = inverseViews[i];
+        // Corner less what the ball takes away from it, at slack 1.
+        block.set(slackBlocks.subarray(at, at + pp));
+        block[corner] += 1e6 * (1 + Math.abs(block[corner]));
+        const raised = block[corner];
+        if (workspace.potrf(p, block, p) !== 0) continue;
+        const taken = raised - block[corner] * block[corner];
+        const margin = slackBlocks[at + corner] - taken;
+        // Open the slack until the share of the ball is positive, and let weight and slack dual add up to kappa: a large
+        // dual residual would end the next step at once.
+        const share = bounded[i] ? Math.max((2 * mu) / weights[i], 1e-8) : startSlack;
+        slack[i] = Math.max(bounded[i] || required[i] ? share : Number.NEGATIVE_INFINITY, 1 + share - margin);
+        block.set(slackBlocks.subarray(at, at + pp));
+        block[corner] += slack[i] - 1;
+        if (workspace.potrf(p, block, p) !== 0) continue;
+        workspace.potri(p, block, p);
+        for (let k = 0; k < pp; k++) dual[at + k] = mu * block[k];
+        multiplierDual[i] = mu / multiplier[i];
+        const rest = weights[i] * loss.slope(slack[i]) - dual[at + corner];
+        slackDual[i] = bounded[i] ? Math.max(rest, mu / slack[i]) : 0;
       }
     },
 

@@ -13,8 +13,14 @@ import { type Certifier, createCertifier } from "../certificate.js";
 import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
 import { createLayout, dimensionsOf } from "./layout.js";
 import { createPointSamples, pointSamplesSize } from "./pointSamples.js";
-import type { SampleProblem, SampleTerm } from "./sampleTerm.js";
-import { createWeightPair, type WeightPair, weightPairSizes } from "./weightPair.js";
+import type { SampleProblem, SampleState, SampleTerm } from "./sampleTerm.js";
+import {
+  createWeightPair,
+  emptyWeightState,
+  type WeightPair,
+  type WeightState,
+  weightPairSizes,
+} from "./weightPair.js";
 
 export interface InteriorProblem {
   readonly samples: SampleProblem;
@@ -44,6 +50,19 @@ export interface IterationReport {
   readonly seconds: number;
 }
 
+/** A well-centred iterate halfway through a solve: where a neighbouring problem can start. */
+export interface InteriorState {
+  readonly samples: SampleState;
+  readonly weights: WeightState;
+  readonly mu: number;
+}
+
+export interface InteriorStart {
+  readonly state: InteriorState;
+  /** Number in the earlier solve of each sample, or -1, `[count]`. */
+  readonly place: Int32Array;
+}
+
 export type InteriorStatus = "optimal" | "stalled" | "iteration-limit" | "time-limit" | "infeasible";
 
 export interface InteriorOutcome {
@@ -59,12 +78,22 @@ export interface InteriorOutcome {
   readonly weights: Float64Array;
   readonly displacements: Float64Array;
   readonly covariances: Float64Array | null;
+  /** Null when the solve never came within `stateGap`. */
+  readonly state: InteriorState | null;
+  /** Whether a given start served; `rejected` means that the solve began again from the centred start. */
+  readonly warmStart: "none" | "used" | "rejected";
 }
 
 export interface InteriorHooks {
   readonly signal: AbortSignal | undefined;
   readonly onIteration: (report: IterationReport) => void;
 }
+
+/** Relative complementarity at which the iterate is kept for warm starts: low enough to save work, far enough from the boundary. */
+const stateGap = 0.1;
+/** A warm start that makes two steps below this length among its first ones is given up. */
+const shortWarmStep = 0.1;
+const warmTrial = 8;
 
 /** Numbers of workspace memory that a solve takes. */
 export function interiorSize(count: number, features: number, radius: number): number {
@@ -74,11 +103,12 @@ export function interiorSize(count: number, features: number, radius: number): n
   return samples + workspaceSize(...weightPairSizes(dimensions), entries * entries, entries * entries, entries);
 }
 
-/** Solves from the centred start. Throws ResourceError when the memory cannot be had and AbortedError on abort. */
+/** Solves from the centred start, or from an earlier iterate. Throws ResourceError when the memory cannot be had and AbortedError on abort. */
 export function solveInterior(
   problem: InteriorProblem,
   settings: InteriorSettings,
   { signal, onIteration }: InteriorHooks,
+  warm: InteriorStart | null = null,
 ): InteriorOutcome {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
@@ -98,8 +128,14 @@ export function solveInterior(
   let meanWeight = 0;
   for (let i = 0; i < count; i++) meanWeight += samples.weights[i] / count;
   const startMu = 0.9 * meanWeight;
-  term.start(startMu);
-  pair.start(startMu);
+  const kept: InteriorState & { mu: number } = {
+    samples: term.emptyState(),
+    weights: emptyWeightState(layout.order, beta),
+    mu: 0,
+  };
+  let warmStart: InteriorOutcome["warmStart"] = warm && restore(warm) ? "used" : warm ? "rejected" : "none";
+  if (warmStart !== "used") startCold();
+  let poorSteps = 0;
 
   let status: InteriorStatus = "iteration-limit";
   let shortSteps = 0;
@@ -109,6 +145,10 @@ export function solveInterior(
   let steps = { primal: 0, dual: 0 };
   for (; iteration < settings.maxIterations; iteration++) {
     throwIfAborted(signal, "the interior-point method");
+    if (warmStart === "used" && iteration < warmTrial && poorSteps >= 2) {
+      warmStart = "rejected";
+      startCold();
+    }
     if (!pair.setPoint() || !term.setPoint(pair.difference)) {
       status = "stalled";
       break;
@@ -119,6 +159,11 @@ export function solveInterior(
     upper = term.loss() + beta * pair.mass();
     if (gap < 1e-2 * upper || shortfall > 0) bound.update(term);
     const relative = gap / upper;
+    if (kept.mu === 0 && relative < stateGap && iteration >= 2) {
+      term.save(kept.samples);
+      pair.save(kept.weights);
+      kept.mu = mu;
+    }
     refinements = relative > 1e-2 ? 0 : relative > 1e-4 ? 1 : 2;
     const report = { iteration, upper, lower: bound.value, gap: relative, ...named(steps), seconds: seconds() };
     onIteration(report);
@@ -157,6 +202,7 @@ export function solveInterior(
     if (loss.curved) steps.primal = steps.dual = Math.min(steps.primal, steps.dual);
     term.advance(steps.primal, steps.dual);
     pair.advance(steps.primal, steps.dual);
+    if (Math.min(steps.primal, steps.dual) < shortWarmStep) poorSteps++;
     shortSteps = Math.min(steps.primal, steps.dual) < 1e-3 ? shortSteps + 1 : 0;
     if (shortSteps >= 3) {
       status = "stalled";
@@ -173,7 +219,21 @@ export function solveInterior(
     upper,
     lower: bound.value,
     ...bound.attack(),
+    state: kept.mu > 0 ? kept : null,
+    warmStart,
   };
+
+  function startCold(): void {
+    term.start(startMu);
+    pair.start(startMu);
+  }
+
+  function restore({ state, place }: InteriorStart): boolean {
+    const dualScale = Math.min(1, beta / state.weights.beta);
+    pair.restore(state.weights, dualScale);
+    term.restore(state.samples, place, pair.difference, state.mu * dualScale, dualScale);
+    return pair.setPoint() && term.setPoint(pair.difference) && Number.isFinite(complementarity(term, pair));
+  }
 
   function direction(target: number, corrected: boolean, keepCorrection: boolean): void {
     rightSide.fill(0);

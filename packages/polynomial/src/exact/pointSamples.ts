@@ -49,6 +49,35 @@ export function createPointSamples(problem: SampleProblem, layout: Layout, works
       }
     },
 
+    emptyState: () => ({
+      radius: 0,
+      dual: make(),
+      multiplier: new Float64Array(0),
+      multiplierDual: new Float64Array(0),
+      slack: make(),
+      slackDual: make(),
+    }),
+
+    save(state) {
+      state.dual.set(dual);
+      state.slack.set(slack);
+      state.slackDual.set(slackDual);
+    },
+
+    restore(state, place, pair, mu, dualScale) {
+      for (let i = 0; i < n; i++) {
+        let value = 0;
+        for (let k = 0, q = i * entries; k < free; k++) value += rows[q + k] * pair[row[k] * order + column[k]];
+        const o = place[i];
+        const share = bounded[i] ? Math.max((2 * mu) / weights[i], 1e-8) : startSlack;
+        slack[i] = Math.max(o < 0 ? share : state.slack[o], 1 - value + (o < 0 ? share : 1e-6));
+        gap[i] = value - 1 + slack[i];
+        dual[i] = o < 0 ? mu / gap[i] : dualScale * state.dual[o];
+        const rest = weights[i] * loss.slope(slack[i]) - dual[i];
+        if (bounded[i]) slackDual[i] = Math.max(rest, o < 0 ? mu / slack[i] : dualScale * state.slackDual[o]);
+      }
+    },
+
     setPoint(pair) {
       for (let i = 0; i < n; i++) {
         let value = 0;

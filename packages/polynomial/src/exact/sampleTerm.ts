@@ -29,6 +29,18 @@ export interface DualMoments {
   readonly covariances: Float64Array | null;
 }
 
+/** The variables of a term, kept for a warm start. */
+export interface SampleState {
+  readonly radius: number;
+  /** Dual matrices `[count, p, p]` in units of the radius, or the scalars `[count]` of r = 0. */
+  readonly dual: Float64Array;
+  /** lambda_i `[count]`; empty for r = 0. */
+  readonly multiplier: Float64Array;
+  readonly multiplierDual: Float64Array;
+  readonly slack: Float64Array;
+  readonly slackDual: Float64Array;
+}
+
 export interface SampleTerm {
   /** Complementarity pairs, counted as in the barrier: orders of the matrices plus scalars. */
   readonly degree: number;
@@ -36,6 +48,14 @@ export interface SampleTerm {
   readonly slack: Float64Array;
   /** Puts the samples at an exactly centred start for central-path parameter mu and W = 0. */
   start(mu: number): void;
+  /** Memory for `save`, taken before the first step. */
+  emptyState(): SampleState;
+  save(state: SampleState): void;
+  /**
+   * Starts from an earlier solve: sample i was number `place[i]` there (-1: it was not, and gets a centred block for mu).
+   * The slacks are opened until they are positive for the weight matrices given as U; duals are scaled by `dualScale`.
+   */
+  restore(state: SampleState, place: Int32Array, pair: Float64Array, mu: number, dualScale: number): void;
   /** Recomputes the slack matrices for U `[p, p]`, factors and inverts them; false when one is not positive definite. */
   setPoint(pair: Float64Array): boolean;
   /** sum <Y_i, S_i> + the scalar products. */

@@ -281,6 +281,40 @@ describe("result and choice of method", () => {
     expect(fitPolynomial(points, labels, { ...options, method: "factored" }).method).toBe("factored");
   });
 
+  test("warm starts along radius and beta: the same optimum in fewer iterations, or an honest refusal", () => {
+    const base = fitPolynomial(points, labels, options);
+    expect(base.warmStart).toBe("none");
+    for (const next of [
+      { radius: 0.21 },
+      { radius: 0.19 },
+      { radius: 0.2, beta: 0.011 },
+      { radius: 0.2, beta: 0.009 },
+    ]) {
+      const cold = fitPolynomial(points, labels, { ...options, ...next });
+      const warm = fitPolynomial(points, labels, { ...options, ...next, warmStart: base });
+      expect(warm.warmStart).toBe("used");
+      expect(warm.status).toBe("optimal");
+      expect(warm.iterations).toBeLessThan(cold.iterations);
+      expect(Math.abs(warm.objective.total / cold.objective.total - 1)).toBeLessThan(2e-6);
+    }
+    const factored = fitPolynomial(points, labels, { ...options, method: "factored" });
+    for (const [next, from] of [
+      [{ radius: 2 }, base],
+      [{ radius: 0 }, base],
+      [{ radius: 0.2, beta: 0.1 }, base],
+      [{ radius: 0.2, loss: "mean-logistic" }, base],
+      [{ radius: 0.2 }, factored],
+    ] as const) {
+      const fit = fitPolynomial(points, labels, { ...options, ...next, warmStart: from });
+      expect(fit.warmStart).toBe("rejected");
+      expect(fit.gap).toBeLessThanOrEqual(1e-6);
+    }
+    // Scalar constraints (r = 0) along beta.
+    const still = fitPolynomial(points, labels, { radius: 0, beta: 0.01 });
+    const next = fitPolynomial(points, labels, { radius: 0, beta: 0.011, warmStart: still });
+    expect([next.warmStart, next.status]).toEqual(["used", "optimal"]);
+  });
+
   test("merged duplicates and weights describe the same problem", () => {
     const data = new Float64Array(2 * points.data.length);
     data.set(points.data);

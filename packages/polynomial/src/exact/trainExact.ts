@@ -16,7 +16,13 @@ import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic
 import type { ObjectiveParts } from "../robustObjective.js";
 import { prepareWorstCase } from "../worstCase/worstCase.js";
 import { extractNeurons, type Spectrum, spectrumOf } from "./extractNeurons.js";
-import { type InteriorOutcome, type IterationReport, solveInterior } from "./interiorPoint.js";
+import {
+  type InteriorOutcome,
+  type InteriorStart,
+  type InteriorState,
+  type IterationReport,
+  solveInterior,
+} from "./interiorPoint.js";
 
 export interface ExactProblem {
   readonly points: NumericBatch;
@@ -31,6 +37,21 @@ export interface ExactProblem {
   readonly beta: number;
   readonly activation: Activation;
   readonly kernels: Kernels;
+  /** Of an earlier fit to the same or nearly the same samples. */
+  readonly warmStart: ExactState | null;
+}
+
+/** What a fit leaves for the next one along a path of radii or of beta. Opaque: only its kind is meant to be read. */
+export interface ExactState {
+  readonly kind: "exact";
+  /** @internal */
+  readonly interior: InteriorState;
+  /** @internal Keys of the samples with a block, in order. */
+  readonly keys: readonly string[];
+  /** @internal */
+  readonly neurons: Neurons;
+  /** @internal */
+  readonly loss: MarginLoss;
 }
 
 export interface ExactSettings {
@@ -51,6 +72,8 @@ export interface ExactOutcome {
   readonly iterations: number;
   /** Samples with a block of their own in the last solve. */
   readonly workingSet: number;
+  readonly warmStart: "none" | "used" | "rejected";
+  readonly state: ExactState | null;
 }
 
 export interface ExactHooks {
@@ -64,6 +87,9 @@ const negligibleRadius = 1e-7;
 const smallProblem = 2;
 const guessTolerance = 3e-2;
 const guessMargin = 1.05;
+/** Ratios of radius and beta to the earlier fit's within which its iterate is used. */
+const farthestRadius = 1.1;
+const farthestBeta = 1.25;
 /** Sum of |alpha_j| beyond which required margins count as out of reach. */
 const largestMass = 1e8;
 
@@ -77,7 +103,11 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   const inner = radius < negligibleRadius * samples.scale ? 0 : radius;
   const shape = lossShape(loss);
   const hard = samples.required.some((flag) => flag !== 0);
+  const warm = problem.warmStart && serves(problem.warmStart) ? problem.warmStart : null;
+  let warmStart: ExactOutcome["warmStart"] = problem.warmStart && !warm ? "rejected" : "none";
   let working = guess();
+  let start = warm ? placed(warm.interior, warm.keys) : null;
+  let state: ExactState | null = null;
   let iterations = 0;
   let best = zeroNetwork();
   let bound = Number.NEGATIVE_INFINITY;
@@ -100,7 +130,9 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
         signal: hooks.signal,
         onIteration: (report) => hooks.onIteration({ ...report, iteration: iterations + report.iteration }),
       },
+      start,
     );
+    if (round === 0 && warm) warmStart = outcome.warmStart;
     iterations += outcome.iterations;
     // Both ends once more, from the data: the bound from the attack, the objective from the network.
     const attack: Attack = { coordinates: outcome.displacements, covariances: outcome.covariances };
@@ -122,18 +154,50 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     bound = Math.max(bound, certificate.lowerBound);
     if (outcome.status === "infeasible") return result("infeasible");
     const candidate = networkOf(outcome);
+    if (outcome.state) {
+      const keys = Array.from(working, (i) => samples.keys[i]);
+      state = { kind: "exact", interior: outcome.state, keys, neurons: candidate.neurons, loss };
+    }
     if (candidate.objective.total < best.objective.total) best = candidate;
     const missing = missed(candidate.margins);
     const gap = gapOf(best.objective.total);
     if (gap <= settings.tolerance) return result(best.neurons.weights.length === 0 ? "zero-optimal" : "optimal");
     if (missing === 0 || round === 8)
       return result(outcome.status === "optimal" ? "stalled" : (outcome.status as ExactStatus));
+    // The next round differs by a few samples only.
+    start = state ? placed(state.interior, state.keys) : null;
   }
 
   function result(status: ExactStatus): ExactOutcome {
     const { neurons, quadratic, objective } = best;
     const gap = gapOf(objective.total);
-    return { status, neurons, quadratic, objective, lowerBound: bound, gap, iterations, workingSet: working.length };
+    return {
+      status,
+      neurons,
+      quadratic,
+      objective,
+      lowerBound: bound,
+      gap,
+      iterations,
+      workingSet: working.length,
+      warmStart,
+      state,
+    };
+  }
+
+  function serves({ interior, neurons, loss: earlier }: ExactState): boolean {
+    const { a, b, c } = neurons.activation;
+    const same = a === activation.a && b === activation.b && c === activation.c && earlier === loss;
+    const order = d + 1;
+    // Further away the earlier iterate lies too near the boundary: measured, it then costs more than it saves.
+    if (!near(radius, interior.samples.radius, farthestRadius) || !near(beta, interior.weights.beta, farthestBeta))
+      return false;
+    return same && interior.weights.difference.length === order * order && interior.samples.radius > 0 === inner > 0;
+  }
+
+  function placed(interior: InteriorState, keys: readonly string[]): InteriorStart {
+    const index = new Map(keys.map((key, k) => [key, k]));
+    return { state: interior, place: Int32Array.from(working, (i) => index.get(samples.keys[i]) ?? -1) };
   }
 
   function gapOf(total: number): number {
@@ -220,6 +284,11 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
 
   function guess(): Int32Array {
     const all = Int32Array.from({ length: n }, (_, i) => i);
+    if (warm && loss === "hinge" && !hard && inner > 0 && warm.keys.length < n) {
+      const held = new Set(warm.keys);
+      const { margins } = evaluate(warm.neurons);
+      return all.filter((i) => margins[i] < guessMargin || held.has(samples.keys[i]));
+    }
     // Without balls the samples are cheap; other losses have no flat part that enough samples reach.
     if (loss !== "hinge" || inner === 0 || n <= smallProblem * (d + 1) || hard) return all;
     const data = prepareTrainingData(batch, { kernels });
@@ -244,6 +313,10 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   }
 }
 
+function near(one: number, other: number, ratio: number): boolean {
+  return one <= ratio * other && other <= ratio * one;
+}
+
 interface MergedSamples {
   readonly count: number;
   readonly points: Float64Array;
@@ -251,6 +324,8 @@ interface MergedSamples {
   readonly labels: Float64Array;
   readonly weights: Float64Array;
   readonly required: Uint8Array;
+  /** Label, flag and coordinates of each, to find it again. */
+  readonly keys: readonly string[];
   /** Root mean square length of the points. */
   readonly scale: number;
 }
@@ -284,6 +359,7 @@ function mergeSamples({ points, labels, weights, required }: ExactProblem): Merg
     labels: Float64Array.from(kept, (i) => labels[i]),
     weights: Float64Array.from(mass),
     required: Uint8Array.from(kept, (i) => (required?.[i] ? 1 : 0)),
+    keys: [...index.keys()],
     scale: Math.sqrt(square / count),
   };
 }

@@ -11,6 +11,20 @@ import { jacobiSvd } from "./jacobiSvd.js";
 import { addGradient, addKronecker, type Dimensions, expand, type Layout, pack } from "./layout.js";
 import { createScaledBlock, type ScaledBlock, scaledBlockSizes, symmetrise } from "./scaledBlock.js";
 
+/** U, Z' and the dual partners of Z and Z', kept for a warm start. */
+export interface WeightState {
+  readonly beta: number;
+  readonly difference: Float64Array;
+  readonly negative: Float64Array;
+  readonly positiveDual: Float64Array;
+  readonly negativeDual: Float64Array;
+}
+
+export function emptyWeightState(order: number, beta: number): WeightState {
+  const make = () => new Float64Array(order * order);
+  return { beta, difference: make(), negative: make(), positiveDual: make(), negativeDual: make() };
+}
+
 export interface WeightPair {
   /** Z and Z' with their dual partners. */
   readonly positive: ScaledBlock;
@@ -22,6 +36,9 @@ export interface WeightPair {
   readonly change: Float64Array;
   readonly degree: number;
   start(mu: number): void;
+  save(state: WeightState): void;
+  /** Starts from an earlier solve with another beta. */
+  restore(state: WeightState, dualScale: number): void;
   /** Recomputes Z and the scalings; false when a matrix is not positive definite. */
   setPoint(): boolean;
   /** Z[e,e] + Z'[e,e] = sum of |alpha_j|. */
@@ -136,6 +153,27 @@ export function createWeightPair(layout: Layout, beta: number, workspace: Worksp
           dual[a * (p + 1)] = mu / slack[a * (p + 1)];
         }
       }
+    },
+
+    save(state) {
+      state.difference.set(difference);
+      state.negative.set(negative.slack);
+      state.positiveDual.set(positive.dual);
+      state.negativeDual.set(negative.dual);
+    },
+
+    restore(state, dualScale) {
+      difference.set(state.difference);
+      negative.slack.set(state.negative);
+      // Dual equations: both duals and the moments of the samples balance beta. A smaller beta scales everything, a
+      // larger one is added to the corners, so that they hold as before and nothing loses definiteness.
+      for (let k = 0; k < size; k++) {
+        positive.dual[k] = dualScale * state.positiveDual[k];
+        negative.dual[k] = dualScale * state.negativeDual[k];
+      }
+      const added = beta - dualScale * state.beta;
+      positive.dual[corner] += added;
+      negative.dual[corner] += added;
     },
 
     setPoint() {
