@@ -16,22 +16,29 @@ export interface SchurPlan {
   readonly formulas: readonly Formula[];
   /** Nonzero rows of each F_k, only where the formula needs them. */
   readonly support: readonly (Int32Array | undefined)[];
+  /** Positions of row and column of each entry within its matrix's support. */
+  readonly supportRow: Int32Array;
+  readonly supportColumn: Int32Array;
+  /** Of each entry: row * order + column, and the value, halved on the diagonal, that multiplies (T + T') there. */
+  readonly position: Int32Array;
+  readonly weight: Float64Array;
   /** Numbers of scratch needed: two of `[order, widest]` and one of `[order, order]`, and those of the rank-one part. */
   readonly widest: number;
-  readonly needsProduct: boolean;
 }
 
 /** Relative costs of one unit of each formula's work, from apps/bench (suite sdp) on one core with wasm kernels. */
-const COST = { axpy: 0.7, product: 0.1, call: 1500, gather: 1.6, dot: 0.9, dotStart: 6, pair: 1.8, pairStart: 6 };
+const COST = { axpy: 0.7, product: 0.1, call: 1500, gather: 1, dot: 0.9, dotStart: 6, pair: 1.8, pairStart: 6 };
 
 export function planSchur({ order, terms }: PsdBlock): SchurPlan {
   const { variable, start, row, column } = terms;
   const formulas: Formula[] = [];
   const support: (Int32Array | undefined)[] = [];
   let widest = 0;
-  let needsProduct = false;
   const total = start[variable.length];
   const mark = new Int32Array(order).fill(-1);
+  const rank = new Int32Array(order);
+  const supportRow = new Int32Array(total);
+  const supportColumn = new Int32Array(total);
   for (let g = 0; g < variable.length; g++) {
     const later = total - start[g];
     let nonzeros = 0;
@@ -47,7 +54,7 @@ export function planSchur({ order, terms }: PsdBlock): SchurPlan {
     const r = rows.length;
     const form = COST.axpy * nonzeros * order;
     const costs: Record<Formula, number> = {
-      product: form + COST.call + COST.product * 2 * order * order * r + COST.gather * later,
+      product: form + COST.call + (COST.product * 2 * r + 1) * order * order + COST.gather * later,
       dots: form * 2 + (COST.dotStart + COST.dot * 2 * r) * later,
       entries: (COST.pairStart + COST.pair * nonzeros) * later,
     };
@@ -55,10 +62,24 @@ export function planSchur({ order, terms }: PsdBlock): SchurPlan {
     for (const name of ["dots", "product"] as const) if (costs[name] < costs[best]) best = name;
     formulas.push(best);
     support.push(best === "entries" ? undefined : Int32Array.from(rows).sort());
+    support[g]?.forEach((i, position) => {
+      rank[i] = position;
+    });
+    for (let e = start[g]; e < start[g + 1]; e++) {
+      supportRow[e] = rank[row[e]];
+      supportColumn[e] = rank[column[e]];
+    }
     if (best !== "entries") widest = Math.max(widest, r);
-    if (best === "product") needsProduct = true;
   }
-  return { formulas, support, widest, needsProduct };
+  return {
+    formulas,
+    support,
+    supportRow,
+    supportColumn,
+    position: row.map((i, e) => i * order + column[e]),
+    weight: terms.value.map((v, e) => (row[e] === column[e] ? v / 2 : v)),
+    widest,
+  };
 }
 
 export interface SchurScratch {
@@ -82,9 +103,8 @@ export function addSchur(
 ): void {
   const groups = block.terms.variable.length;
   for (let g = 0; g < groups; g++) {
-    if (plan.formulas[g] === "product")
-      byProduct(block, g, plan.support[g] as Int32Array, workspace, scratch, y, inverse, h, m);
-    else if (plan.formulas[g] === "dots") byDots(block, g, plan.support[g] as Int32Array, scratch, y, inverse, h, m);
+    if (plan.formulas[g] === "product") byProduct(block, g, plan, workspace, scratch, y, inverse, h, m);
+    else if (plan.formulas[g] === "dots") byDots(block, g, plan, scratch, y, inverse, h, m);
     else byEntries(block, g, y, inverse, h, m);
   }
   if (block.rankOne.length > 0) addRankOne(block, y, inverse, h, m);
@@ -93,7 +113,7 @@ export function addSchur(
 function byProduct(
   { order: n, terms }: PsdBlock,
   g: number,
-  support: Int32Array,
+  plan: SchurPlan,
   workspace: Workspace,
   { left, right, product: t }: SchurScratch,
   y: Float64Array,
@@ -102,27 +122,28 @@ function byProduct(
   m: number,
 ): void {
   const { variable, start, row, column, value } = terms;
+  const { supportRow, supportColumn, position, weight } = plan;
+  const support = plan.support[g] as Int32Array;
   const r = support.length;
   right.fill(0, 0, r * n);
   for (let e = start[g]; e < start[g + 1]; e++) {
-    const [i, j] = [row[e], column[e]];
-    addRow(right, find(support, i) * n, value[e], inverse, j * n, n);
-    if (i !== j) addRow(right, find(support, j) * n, value[e], inverse, i * n, n);
+    addRow(right, supportRow[e] * n, value[e], inverse, column[e] * n, n);
+    if (row[e] !== column[e]) addRow(right, supportColumn[e] * n, value[e], inverse, row[e] * n, n);
   }
   let rows = y;
   if (r < n) {
-    for (let p = 0; p < r; p++) left.set(y.subarray(support[p] * n, support[p] * n + n), p * n);
+    for (let p = 0; p < r; p++) {
+      for (let i = 0, to = p * n, from = support[p] * n; i < n; i++) left[to + i] = y[from + i];
+    }
     rows = left;
   }
   workspace.gemm(true, false, n, n, r, 1, rows, n, right, n, 0, t, n);
+  // upper triangle of T + T'
+  for (let i = 0; i < n; i++) for (let j = i, at = i * n; j < n; j++) t[at + j] += t[j * n + i];
   const k = variable[g];
   for (let q = g; q < variable.length; q++) {
     let sum = 0;
-    for (let e = start[q], end = start[q + 1]; e < end; e++) {
-      const i = row[e];
-      const j = column[e];
-      sum += i === j ? value[e] * t[i * n + i] : value[e] * (t[i * n + j] + t[j * n + i]);
-    }
+    for (let e = start[q], end = start[q + 1]; e < end; e++) sum += weight[e] * t[position[e]];
     const other = variable[q];
     h[other > k ? other * m + k : k * m + other] += sum;
   }
@@ -131,7 +152,7 @@ function byProduct(
 function byDots(
   { order: n, terms }: PsdBlock,
   g: number,
-  support: Int32Array,
+  plan: SchurPlan,
   { left, right }: SchurScratch,
   y: Float64Array,
   inverse: Float64Array,
@@ -139,6 +160,8 @@ function byDots(
   m: number,
 ): void {
   const { variable, start, row, column, value } = terms;
+  const { supportRow, supportColumn } = plan;
+  const support = plan.support[g] as Int32Array;
   const r = support.length;
   // left[i, p] = Y[i, support p], right[j, p] = (F_k S^-1)[support p, j]
   right.fill(0, 0, n * r);
@@ -148,10 +171,10 @@ function byDots(
   }
   for (let e = start[g]; e < start[g + 1]; e++) {
     const [i, j, v] = [row[e], column[e], value[e]];
-    const p = find(support, i);
+    const p = supportRow[e];
     for (let a = 0, from = j * n; a < n; a++) right[a * r + p] += v * inverse[from + a];
     if (i === j) continue;
-    const q = find(support, j);
+    const q = supportColumn[e];
     for (let a = 0, from = i * n; a < n; a++) right[a * r + q] += v * inverse[from + a];
   }
   const k = variable[g];
@@ -260,15 +283,4 @@ export function addRowsSchur(rows: Rows, y: Float64Array, s: Float64Array, h: Fl
 
 function addRow(to: Float64Array, at: number, weight: number, from: Float64Array, begin: number, n: number): void {
   for (let i = 0; i < n; i++) to[at + i] += weight * from[begin + i];
-}
-
-/** Position of `wanted` in the ascending list. */
-function find(list: Int32Array, wanted: number): number {
-  let [low, high] = [0, list.length - 1];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle] < wanted) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
