@@ -30,6 +30,8 @@ interface Koffi {
 /** The host, or the reason why there is none. */
 export function foreignHost(): ForeignHost | string {
   const running = globalThis.process;
+  const other = running?.versions.bun ? "Bun" : running?.versions.deno ? "Deno" : null;
+  if (other) return `native kernels are not supported in ${other}`;
   if (!running?.getBuiltinModule) return "native kernels need Node >= 20.19";
   if (!processors.includes(running.arch)) return `native kernels do not know the processor type ${running.arch}`;
   try {
