@@ -114,7 +114,7 @@ function form(v: Float64Array): number {
 }
 
 /** Rotates pairs of columns until v'Gv = 0 for every one, keeping sum v v'. */
-function rotateToNeurons(columns: Float64Array[], n: number): Float64Array[] {
+export function rotateToNeurons(columns: Float64Array[], n: number): Float64Array[] {
   const open = columns.map((column) => ({ column, g: form(column) }));
   const finished: Float64Array[] = [];
   while (open.length > 1) {

@@ -1,10 +1,11 @@
 // From a weight matrix to unit neurons (math.md 8): Z >= 0 with corner z4 = trace of the rest is a sum of v v' with
 // v = (s; t), ||s|| = |t|, so sigma-neurons u = s / t of size alpha = t^2 give the same function for every x.
-//   keep eigenvectors p_k sqrt(e_k) above a threshold, restore the trace by scaling their last entries, then rotate pairs
-//   with g_i = p_i' G p_i > 0 > g_j to one finished vector (g = 0) and one with g_i + g_j: at most k - 1 rotations.
+//   keep eigenvectors p_k sqrt(e_k) above a threshold, restore the trace by scaling their last entries (which keeps the
+//   rank, unlike the repair of decomposition/), then rotate pairs.
 // Z: `[p, p]`   directions: `[neurons, d]`   sizes: alpha > 0 `[neurons]`
 
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import { rotateToNeurons } from "../decomposition/decompose.js";
 
 export interface Spectrum {
   readonly order: number;
@@ -44,37 +45,8 @@ export function extractNeurons({ order: p, values, vectors }: Spectrum, threshol
   const none = { directions: new Float64Array(0), sizes: new Float64Array(0) };
   if (!(trace > 0) || !(corner > 0)) return none;
   const scale = Math.sqrt(trace / corner);
-  const excess = (row: Float64Array) => {
-    let value = -row[d] * row[d];
-    for (let l = 0; l < d; l++) value += row[l] * row[l];
-    return value;
-  };
   for (const row of rows) row[d] *= scale;
-  const finished: Float64Array[] = [];
-  const open = rows.map((row) => ({ row, g: excess(row) }));
-  while (open.length > 1) {
-    let high = 0;
-    let low = 0;
-    for (let k = 1; k < open.length; k++) {
-      if (open[k].g > open[high].g) high = k;
-      if (open[k].g < open[low].g) low = k;
-    }
-    if (!(open[high].g > 0 && open[low].g < 0)) break;
-    const [one, two] = [open[high], open[low]];
-    let cross = -one.row[d] * two.row[d];
-    for (let l = 0; l < d; l++) cross += one.row[l] * two.row[l];
-    // (p_i + t p_j)' G (p_i + t p_j) = g_i + 2 t cross + t^2 g_j = 0, the smaller root, without cancellation
-    const root = Math.sqrt(cross * cross - one.g * two.g);
-    const t = cross >= 0 ? one.g / (-cross - root) : one.g / (-cross + root);
-    const cos = 1 / Math.sqrt(1 + t * t);
-    const sin = t * cos;
-    const done = one.row.map((value, l) => cos * value + sin * two.row[l]);
-    const rest = one.row.map((value, l) => -sin * value + cos * two.row[l]);
-    finished.push(done);
-    open[high] = { row: rest, g: excess(rest) };
-    open.splice(low, 1);
-  }
-  finished.push(...open.map(({ row }) => row));
+  const finished = rotateToNeurons(rows, p);
   const directions = new Float64Array(finished.length * d);
   const sizes = new Float64Array(finished.length);
   let count = 0;
