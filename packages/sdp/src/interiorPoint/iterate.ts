@@ -64,7 +64,7 @@ export class Iterate {
   private fullStep = false;
   /** How the directions are computed; it only ever rises, when rounding takes dual feasibility away. */
   private precision: "plain" | "careful" | "root" = "plain";
-  private readonly root: RootSystem | undefined;
+  private root: RootSystem | undefined;
   private measures: Measures = {
     primalObjective: 0,
     dualObjective: 0,
@@ -82,14 +82,13 @@ export class Iterate {
   constructor(
     problem: SdpProblem,
     readonly reduced: ReducedProblem,
-    workspace: Workspace,
+    private readonly workspace: Workspace,
   ) {
     const m = reduced.objective.length;
     const take = (length: number) => workspace.float64(length);
     this.blocks = reduced.psd.map((block) => new BlockState(block, workspace));
     this.system = new SchurSystem(workspace, m, reduced.equalities);
     [this.x, this.dx, this.right, this.predicted, this.dualGap, this.bestX] = [m, m, m, m, m, m].map(take);
-    if (RootSystem.lengths(reduced).length > 0) this.root = new RootSystem(workspace, m, reduced);
     const r = reduced.rows.right.length;
     [this.s, this.y, this.ds, this.dy, this.p, this.second, this.rowScratch, this.bestS, this.bestY] = [
       ...new Array<number>(9).fill(r),
@@ -219,7 +218,9 @@ export class Iterate {
 
   /** Goes back to the best point and on from there in the square-root form; false when that is in use or too large. */
   escalate(): boolean {
-    if (!this.root || this.precision === "root") return false;
+    if (this.precision === "root" || RootSystem.lengths(this.reduced).length === 0) return false;
+    // its part of the workspace is reserved from the start but not touched before it is needed
+    this.root = new RootSystem(this.workspace, this.x.length, this.reduced);
     this.precision = "root";
     this.x.set(this.bestX);
     this.u.set(this.bestU);
