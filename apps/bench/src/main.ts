@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { describeMachine, load } from "./harness/machine.js";
 import type { Group, Suite } from "./harness/suite.js";
 import { formatGroup } from "./harness/table.js";
+import { attackGaps } from "./suites/attackGap.js";
 import { attackAgreement } from "./suites/attacks.js";
 import { exact } from "./suites/exact.js";
 import { features } from "./suites/features.js";
@@ -14,7 +15,15 @@ import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
 import { trainer } from "./suites/trainer.js";
 
-const suites: readonly Suite[] = [oracle, linalg, features, trainer, attackAgreement, exact];
+const suites: readonly Suite[] = [
+  oracle,
+  linalg,
+  features,
+  trainer,
+  attackAgreement,
+  attackGaps,
+  exact,
+];
 const packages = [
   ...["@worstcase/linalg", "@worstcase/polynomial", "@worstcase/resnet", "@worstcase/tensor"],
   ...["ml-matrix", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-wasm"],
@@ -25,33 +34,40 @@ async function runSuite(suite: Suite, quick: boolean, folder: string | null): Pr
   const skipped: { what: string; reason: string }[] = [];
   console.log(`\n== ${suite.name}: ${suite.summary}\n`);
   const before = load();
+  // written after every group, so that an interrupted run keeps what is finished
+  const write = () => {
+    if (!folder) return;
+    const record = {
+      suite: suite.name,
+      summary: suite.summary,
+      quick,
+      date: new Date().toISOString().slice(0, 10),
+      machine: describeMachine(packages),
+      load: { before, after: load() },
+      groups,
+      skipped,
+    };
+    mkdirSync(folder, { recursive: true });
+    const file = path.join(folder, `${suite.name}.json`);
+    writeFileSync(`${file}.part`, `${JSON.stringify(record, null, 2)}\n`);
+    renameSync(`${file}.part`, file);
+  };
   await suite.run({
     quick,
     report(group) {
       groups.push(group);
       console.log(`${formatGroup(group)}\n`);
+      write();
     },
     skip(what, reason) {
       skipped.push({ what, reason });
       console.log(`skipped ${what}: ${reason}\n`);
+      write();
     },
   });
   if (!folder) return;
-  const record = {
-    suite: suite.name,
-    summary: suite.summary,
-    quick,
-    date: new Date().toISOString().slice(0, 10),
-    machine: describeMachine(packages),
-    load: { before, after: load() },
-    groups,
-    skipped,
-  };
-  mkdirSync(folder, { recursive: true });
-  const file = path.join(folder, `${suite.name}.json`);
-  writeFileSync(`${file}.part`, `${JSON.stringify(record, null, 2)}\n`);
-  renameSync(`${file}.part`, file);
-  console.log(`load ${before} before, ${record.load.after} after; written to ${path.relative(process.cwd(), file)}`);
+  const file = path.relative(process.cwd(), path.join(folder, `${suite.name}.json`));
+  console.log(`load ${before} before, ${load()} after; written to ${file}`);
 }
 
 async function main(): Promise<number> {

@@ -1,3 +1,5 @@
+export { fromOnnx, type OnnxLike, type OnnxModel, type OnnxSession } from "./adapters/onnx.js";
+export { fromTensorFlow, type TensorFlowLike, type TensorFlowModel, type TensorLike } from "./adapters/tensorflow.js";
 export { type ApgdSettings, apgd } from "./apgd/apgd.js";
 export { type Attack, type AttackLoss, type AttackNeeds, type AttackOptions, sampleRng } from "./attack.js";
 export type { AttackUnit, NamedAttack, StoredPoints } from "./attackUnit.js";
