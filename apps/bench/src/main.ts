@@ -13,6 +13,7 @@ import { exact } from "./suites/exact.js";
 import { features } from "./suites/features.js";
 import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
+import { splittingSuite } from "./suites/splitting.js";
 import { trainer } from "./suites/trainer.js";
 
 const suites: readonly Suite[] = [
@@ -23,6 +24,7 @@ const suites: readonly Suite[] = [
   attackAgreement,
   attackGaps,
   exact,
+  splittingSuite,
 ];
 const packages = [
   ...["@worstcase/linalg", "@worstcase/polynomial", "@worstcase/resnet", "@worstcase/tensor"],
