@@ -72,6 +72,30 @@ test.skipIf(!file)(
   },
 );
 
+test("edge cases are answers: one point, one feature, one class, duplicates, large and small scales, huge boxes", () => {
+  const rng = createRng(9);
+  const one = fitLinf(batch(Float64Array.of(0.5), 1), [1], { epsilon: 0.1 });
+  expect(one.lowerBound).toBeLessThanOrEqual(one.objective.total);
+  expect(one.margins[0]).toBeGreaterThan(0.5);
+  const x = normals(rng, 12);
+  const single = fitLinf(batch(x, 2), [1, 1, 1, 1, 1, 1], { epsilon: 0.1 });
+  expect(single.objective.total).toBeLessThan(0.1);
+  // The same point with both labels: no network does better than the constant 0 on this pair.
+  const twin = fitLinf(batch(Float64Array.of(1, 2, 1, 2), 2), [1, -1], { epsilon: 0.05, beta: 0.1 });
+  expect(twin.objective.total).toBeGreaterThan(1 - 1e-9);
+  expect(twin.lowerBound).toBeGreaterThan(0.98);
+  const { points, labels } = syntheticClasses(10, 24, 2);
+  const huge = fitLinf(points, labels, { epsilon: 50, beta: 0.01 });
+  expect(huge.objective.total).toBeGreaterThan(0.5);
+  expect(huge.lowerBound).toBeLessThanOrEqual(huge.objective.total);
+  for (const scale of [1e-4, 1e4]) {
+    const scaled = batch(points.data.map((value) => value * scale) as Float64Array, 2);
+    const fit = fitLinf(scaled, labels, { epsilon: 0.05 * scale, beta: 1e-3, maxRounds: 8 });
+    expect(fit.lowerBound).toBeLessThanOrEqual(fit.objective.total);
+    expect(Number.isFinite(fit.objective.total)).toBe(true);
+  }
+});
+
 test("misuse is refused", () => {
   const { points, labels } = syntheticClasses(6, 10, 2);
   const code = (wanted: string) => expect.objectContaining({ code: wanted });

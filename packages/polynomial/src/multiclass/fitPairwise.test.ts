@@ -208,3 +208,26 @@ test("misuse is refused, edge cases are answers", () => {
   expect(tiny.objective.total).toBeGreaterThanOrEqual(plain.lowerBound * (1 - 1e-9));
   expect(Math.abs(plain.objective.total - tiny.objective.total)).toBeLessThan(2e-2 * plain.objective.total);
 });
+
+test("edge cases: one feature, duplicates with different labels, a huge radius, features scaled 1e-4 .. 1e4, constant features", () => {
+  const rng = createRng(11);
+  const labels = Int32Array.from({ length: 18 }, (_, i) => i % 3);
+  const line = batch(Float64Array.from(labels, (label) => 3 * label + 0.3 * rng.normal()), 1);
+  const fit = fitPairwise(line, labels, 3, { radius: 0.2, beta: 1e-3, tolerance: 5e-2 });
+  expect(fit.gap).toBeLessThan(5e-2);
+  expect(fit.objective.total).toBeLessThan(0.5 * fit.constantObjective);
+  // Identical points of three classes: scores must be equal there, every pairwise margin 0 at best in sum.
+  const same = fitPairwise(batch(Float64Array.of(1, 2, 1, 2, 1, 2), 2), Int32Array.of(0, 1, 2), 3, { radius: 0.1 });
+  expect(same.objective.total).toBeGreaterThan(2 - 1e-9);
+  expect(same.lowerBound).toBeGreaterThan(1.9);
+  expect(same.collapsed).toBe(true);
+  const huge = fitPairwise(line, labels, 3, { radius: 1e3, beta: 1e-3, maxRounds: 10 });
+  expect(huge.lowerBound).toBeLessThanOrEqual(huge.objective.total);
+  expect(huge.objective.total).toBeLessThanOrEqual(2 + 1e-9);
+  for (const scale of [1e-4, 1e4]) {
+    const data = Float64Array.from({ length: 36 }, (_, p) => (p % 2 ? 5 : scale * line.data[p >> 1]));
+    const scaled = fitPairwise(batch(data, 2), labels, 3, { radius: 0.1 * scale, beta: 1e-3, maxRounds: 10 });
+    expect(Number.isFinite(scaled.objective.total)).toBe(true);
+    expect(scaled.lowerBound).toBeLessThanOrEqual(scaled.objective.total);
+  }
+});
