@@ -50,14 +50,14 @@ describe("standardSuite", () => {
   });
 
   it("adapts losses and targets to few classes, and says so", () => {
-    expect(names(2)).toEqual(["apgd cross-entropy", "apgd margin, 1 targets", "fab, 1 targets", "square"]);
+    expect(names(2)).toEqual(["apgd cross-entropy", "apgd margin, 1 target", "fab, 1 target", "square"]);
     expect(names(3)).toEqual(["apgd cross-entropy", "apgd margin, 2 targets", "fab, 2 targets", "square"]);
     expect(names(5)).toEqual(["apgd cross-entropy", "apgd dlr, 4 targets", "fab, 4 targets", "square"]);
     expect(names(2, "linf", "rand")).toEqual(["apgd cross-entropy", "apgd margin"]);
     expect(names(3, "linf", "rand")).toEqual(["apgd cross-entropy", "apgd dlr"]);
     const few = standardSuite({ classCount: 2 }, { norm: "linf", preset: "plus" });
     expect(few.warnings.map(({ code }) => code)).toEqual(["few-classes", "few-classes"]);
-    expect(few.choices.join()).toMatch(/1 targets, all other classes.*2 classes: the dlr loss is not defined/);
+    expect(few.choices.join()).toMatch(/1 target, all other classes.*2 classes: the dlr loss is not defined/);
     expect(standardSuite({ classCount: 5 }, { norm: "linf" }).warnings).toEqual([]);
     expect(standardSuite({ classCount: 10 }, { norm: "l1" }).choices).toEqual([
       "square is left out: it is not available in l1",

@@ -54,7 +54,7 @@ export function standardSuite(model: Pick<Classifier, "classCount">, options: Su
   const fabTargets = Math.min(9, rivals);
   const ratio = classCount >= 3 ? "dlr" : "margin";
   const targetedRatio = classCount >= 4 ? "dlr" : "margin";
-  if (targets < wanted || fabTargets < 9) choices.push(`${rivals} targets, all other classes, instead of up to 9`);
+  if (targets < wanted || fabTargets < 9) choices.push(`${counted(rivals)}, all other classes, instead of up to 9`);
   const replace = (what: string) => {
     const message = `${classCount} classes: ${what} is not defined and replaced by the margin`;
     choices.push(message);
@@ -83,8 +83,8 @@ function list(preset: SuitePreset, choice: Choice): NamedAttack[] {
   const { targets, fabTargets, ratio, targetedRatio, norm } = choice;
   const named = (name: string, attack: NamedAttack["attack"]) => ({ name, attack });
   const targeted = (steps: number) =>
-    named(`apgd ${targetedRatio}, ${targets} targets`, apgd({ loss: targetedRatio, targets, steps }));
-  const fabTargeted = named(`fab, ${fabTargets} targets`, withinBudget(fab({ targets: fabTargets })));
+    named(`apgd ${targetedRatio}, ${counted(targets)}`, apgd({ loss: targetedRatio, targets, steps }));
+  const fabTargeted = named(`fab, ${counted(fabTargets)}`, withinBudget(fab({ targets: fabTargets })));
   if (preset === "quick") {
     return [named("apgd cross-entropy", apgd({ steps: 30 })), targeted(30), named("square", square({ queries: 500 }))];
   }
@@ -106,6 +106,10 @@ function list(preset: SuitePreset, choice: Choice): NamedAttack[] {
   }
   const restarts = norm === "l1" ? 5 : 1;
   return [named("apgd cross-entropy", apgd({ restarts })), targeted(100), fabTargeted, named("square", square())];
+}
+
+function counted(targets: number): string {
+  return `${targets} ${targets === 1 ? "target" : "targets"}`;
 }
 
 export interface StandardResult extends RobustnessResult {
