@@ -212,7 +212,10 @@ test("misuse is refused, edge cases are answers", () => {
 test("edge cases: one feature, duplicates with different labels, a huge radius, features scaled 1e-4 .. 1e4, constant features", () => {
   const rng = createRng(11);
   const labels = Int32Array.from({ length: 18 }, (_, i) => i % 3);
-  const line = batch(Float64Array.from(labels, (label) => 3 * label + 0.3 * rng.normal()), 1);
+  const line = batch(
+    Float64Array.from(labels, (label) => 3 * label + 0.3 * rng.normal()),
+    1,
+  );
   const fit = fitPairwise(line, labels, 3, { radius: 0.2, beta: 1e-3, tolerance: 5e-2 });
   expect(fit.gap).toBeLessThan(5e-2);
   expect(fit.objective.total).toBeLessThan(0.5 * fit.constantObjective);
