@@ -315,6 +315,20 @@ describe("result and choice of method", () => {
     expect([next.warmStart, next.status]).toEqual(["used", "optimal"]);
   });
 
+  test("the factored trainer hands over when it stalls: two neurons cannot reach this optimum", () => {
+    const small = syntheticClasses(1, 30, 3);
+    const settings = { radius: 0.5, beta: 0.01, tolerance: 3e-3, maxNeurons: 2 };
+    const fit = fitPolynomial(small.points, small.labels, settings);
+    expect(fit.method).toBe("exact");
+    expect(fit.handedOver?.status).toBe("stalled");
+    expect(fit.handedOver?.gap).toBeGreaterThan(3e-3);
+    expect(fit.gap).toBeLessThanOrEqual(3e-3);
+    expect(fit.evaluations).toBeGreaterThan(0);
+    const alone = fitPolynomial(small.points, small.labels, { ...settings, method: "factored" });
+    expect([alone.status, alone.handedOver]).toEqual(["stalled", null]);
+    expect(alone.warnings[0].code).toBe("gap-not-reached");
+  });
+
   test("merged duplicates and weights describe the same problem", () => {
     const data = new Float64Array(2 * points.data.length);
     data.set(points.data);
