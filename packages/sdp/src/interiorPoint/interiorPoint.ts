@@ -45,7 +45,7 @@ export const interiorPoint: SdpSolver = {
     if (command !== "continue") return { ...base, status: command, point: undefined, iterations: 0 };
     const iterate = new Iterate(problem, reduced, kernels.workspace(count));
     const outcome = yield* iterations(problem, settings, iterate);
-    return { ...base, ...outcome };
+    return { ...outcome, ...base };
   },
 };
 
@@ -118,7 +118,8 @@ function* iterations(
       sinceBest = 0;
     }
     const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
-    const stuck = tiny || sinceBest > (iterate.escalated ? 8 : 40) || sinceProgress > 15 || !Number.isFinite(merit);
+    const wrecked = iterate.escalated && merit > 100 * iterate.bestMerit;
+    const stuck = tiny || wrecked || sinceBest > (iterate.escalated ? 8 : 40) || sinceProgress > 15 || !Number.isFinite(merit);
     if (stuck && !(bestMerit < LATE && iterate.escalate())) return stopped("stalled", iteration);
     let steps = iterate.advance(tolerance);
     if (!steps && bestMerit < LATE && iterate.escalate()) steps = iterate.advance(tolerance);

@@ -263,7 +263,7 @@ export class Iterate {
     this.rowDirections(0);
     const [primalAffine, dualAffine] = this.steps(1);
     const products = this.products();
-    const mu = products[0] / this.degree;
+    const mu = this.degree > 0 ? products[0] / this.degree : 0;
     const affine =
       products[0] + primalAffine * products[1] + dualAffine * products[2] + primalAffine * dualAffine * products[3];
     const shortest = Math.min(primalAffine, dualAffine);

@@ -13,6 +13,7 @@ import type { Rows } from "./reducedProblem.js";
 import type { RootSystem } from "./rootSystem.js";
 
 const MAXIMUM_ROUNDS = 30;
+const PROXIMAL = 1e-8;
 
 export class SchurSystem {
   /** H, lower triangle; fill it, then call `factor`. */
@@ -73,6 +74,8 @@ export class SchurSystem {
     for (let shift = 0; shift < 1e-3; shift = shift === 0 ? 1e-16 : shift * 30) {
       l.set(h);
       if (this.rho > 0) this.addNormal(l);
+      // no cone at all: x only has A x = b to keep; a small proximal term picks the nearest solution
+      if (trace === 0) for (let i = 0; i < m; i++) l[i * m + i] += PROXIMAL;
       for (let i = 0; i < m; i++) {
         const d = l[i * m + i];
         scale[i] = d > 0 ? 1 / Math.sqrt(d) : 1;
@@ -91,7 +94,7 @@ export class SchurSystem {
   private setWeight(trace: number): void {
     let square = 0;
     for (const value of this.a.value) square += value * value;
-    this.rho = square > 0 ? Math.max(trace, 1e-300) / square : 0;
+    this.rho = square > 0 ? (trace > 0 ? trace : 1) / square : 0;
   }
 
   /** small <- Cholesky factor of V V' with V = A D L^-T, `[p, m]`. */

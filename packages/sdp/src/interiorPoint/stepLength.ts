@@ -88,7 +88,7 @@ export function smallestOfTridiagonal(
   let low = Number.POSITIVE_INFINITY;
   let high = Number.POSITIVE_INFINITY;
   for (let i = 0; i < k; i++) {
-    const radius = (i > 0 ? offDiagonal[i - 1] : 0) + (i < k - 1 ? offDiagonal[i] : 0);
+    const radius = (i > 0 ? Math.abs(offDiagonal[i - 1]) : 0) + (i < k - 1 ? Math.abs(offDiagonal[i]) : 0);
     low = Math.min(low, diagonal[i] - radius);
     high = Math.min(high, diagonal[i]);
   }
