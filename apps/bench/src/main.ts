@@ -13,6 +13,7 @@ import { exact } from "./suites/exact.js";
 import { features } from "./suites/features.js";
 import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
+import { sdp } from "./suites/sdp.js";
 import { splittingSuite } from "./suites/splitting.js";
 import { trainer } from "./suites/trainer.js";
 
@@ -24,6 +25,7 @@ const suites: readonly Suite[] = [
   attackAgreement,
   attackGaps,
   exact,
+  sdp,
   splittingSuite,
 ];
 const packages = [

@@ -75,7 +75,9 @@ export function blockZeros(blocks: readonly Block[]): Float64Array[] {
 export function checkProblem(problem: SdpProblem): void {
   const variables = problem.objective.length;
   checkNumbers(problem.objective, "problem.objective");
-  problem.blocks.forEach((block, b) => checkBlock(block, variables, `problem.blocks[${b}]`));
+  problem.blocks.forEach((block, b) => {
+    checkBlock(block, variables, `problem.blocks[${b}]`);
+  });
   const { equalities, names } = problem;
   if (equalities) {
     const { row, variable, value, right } = equalities;

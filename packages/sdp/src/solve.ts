@@ -62,7 +62,8 @@ function* drive<S extends object>(problem: SdpProblem, options: SolveOptions<S>)
   checkRoom(problem);
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
-  const kernels = typeof options.backend === "object" ? options.backend : chooseKernels(options.backend);
+  const kernels =
+    typeof options.backend === "object" ? options.backend : chooseKernels(options.backend, solver.plan?.(problem));
   const run = solver.method(problem, settings, { kernels, warmStart: options.warmStart });
   let bytes = 0;
   let command: Command = "continue";

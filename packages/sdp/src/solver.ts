@@ -77,6 +77,8 @@ export interface SdpSolver<S extends object = object> {
   readonly summary: string;
   readonly capabilities: { readonly warmStart: boolean; readonly certificates: boolean };
   readonly defaults: SdpSettings & S;
+  /** Rough size of the work, for the choice of kernels: the largest dense order and the flops of a usual solve. */
+  plan?(problem: SdpProblem): { readonly largestOrder: number; readonly flops: number };
   /** The problem has passed checkProblem. Must not mutate it. Yields a StartEvent with the predicted
    * bytes before it allocates, then one IterationEvent per iteration. */
   method(

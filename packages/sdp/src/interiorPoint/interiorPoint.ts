@@ -23,6 +23,13 @@ export const interiorPoint: SdpSolver = {
   summary: "primal-dual interior point, HKM direction, predictor-corrector",
   capabilities: { warmStart: false, certificates: true },
   defaults: { tolerance: 1e-8, maximumIterations: 250 },
+  plan({ objective, blocks }) {
+    const orders = blocks.map(({ kind, size }) => (kind === "psd" ? size : 0));
+    const m = objective.length;
+    // per iteration: one Cholesky factor of order m, about seven products of order n for each block; twenty iterations
+    const flops = 20 * orders.reduce((sum, n) => sum + 14 * n ** 3, m ** 3 / 3);
+    return { largestOrder: Math.max(m, ...orders), flops };
+  },
   *method(problem, settings, { kernels, warmStart }) {
     const base = { warmStart: warmStart ? "rejected" : "none" } as const;
     const reduced = reduce(problem, kernels);
@@ -119,7 +126,8 @@ function* iterations(
     }
     const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
     const wrecked = iterate.escalated && merit > 100 * iterate.bestMerit;
-    const stuck = tiny || wrecked || sinceBest > (iterate.escalated ? 8 : 40) || sinceProgress > 15 || !Number.isFinite(merit);
+    const stuck =
+      tiny || wrecked || sinceBest > (iterate.escalated ? 8 : 40) || sinceProgress > 15 || !Number.isFinite(merit);
     if (stuck && !(bestMerit < LATE && iterate.escalate())) return stopped("stalled", iteration);
     let steps = iterate.advance(tolerance);
     if (!steps && bestMerit < LATE && iterate.escalate()) steps = iterate.advance(tolerance);

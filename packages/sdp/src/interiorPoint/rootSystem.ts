@@ -15,7 +15,7 @@ interface Slab {
 }
 
 /** More numbers than this are not worth reserving: such problems end at the accuracy of the plain factor. */
-const LIMIT = Number(process.env.LIM ?? 3e7);
+const LIMIT = 3e7;
 
 export class RootSystem {
   private readonly blocks: readonly Slab[];
