@@ -29,6 +29,9 @@ export interface SchurPlan {
 /** Relative costs of one unit of each formula's work, from apps/bench (suite sdp) on one core with wasm kernels. */
 const COST = { axpy: 0.7, product: 0.1, call: 1500, gather: 1, dot: 0.9, dotStart: 6, pair: 1.8, pairStart: 6 };
 
+/** From this share of entries on F_k S^-1 is a dense product. */
+const DENSE = 0.05;
+
 export function planSchur({ order, terms }: PsdBlock): SchurPlan {
   const { variable, start, row, column } = terms;
   const formulas: Formula[] = [];
@@ -125,10 +128,19 @@ function byProduct(
   const { supportRow, supportColumn, position, weight } = plan;
   const support = plan.support[g] as Int32Array;
   const r = support.length;
+  const count = start[g + 1] - start[g];
   right.fill(0, 0, r * n);
-  for (let e = start[g]; e < start[g + 1]; e++) {
-    addRow(right, supportRow[e] * n, value[e], inverse, column[e] * n, n);
-    if (row[e] !== column[e]) addRow(right, supportColumn[e] * n, value[e], inverse, row[e] * n, n);
+  if (r === n && count > DENSE * n * n) {
+    // a full F_k is cheaper through the dense product
+    left.fill(0, 0, n * n);
+    for (let e = start[g]; e < start[g + 1]; e++)
+      left[row[e] * n + column[e]] = left[column[e] * n + row[e]] = value[e];
+    workspace.gemm(false, false, n, n, n, 1, left, n, inverse, n, 0, right, n);
+  } else {
+    for (let e = start[g]; e < start[g + 1]; e++) {
+      addRow(right, supportRow[e] * n, value[e], inverse, column[e] * n, n);
+      if (row[e] !== column[e]) addRow(right, supportColumn[e] * n, value[e], inverse, row[e] * n, n);
+    }
   }
   let rows = y;
   if (r < n) {
