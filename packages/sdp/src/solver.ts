@@ -1,7 +1,7 @@
 // The contract of one solver. A solver is a generator: it yields once per iteration and is told to stop by what comes
 // back, so that the clock, the abort signal and the listeners live outside of it, in the driver (solve.ts).
 
-import type { Kernels } from "@worstcase/linalg";
+import type { Kernels, WorkPlan } from "@worstcase/linalg";
 import type { SdpProblem } from "./problem.js";
 import type { Point, Ray } from "./result.js";
 
@@ -77,8 +77,8 @@ export interface SdpSolver<S extends object = object> {
   readonly summary: string;
   readonly capabilities: { readonly warmStart: boolean; readonly certificates: boolean };
   readonly defaults: SdpSettings & S;
-  /** Rough size of the work, for the choice of kernels: the largest dense order and the flops of a usual solve. */
-  plan?(problem: SdpProblem): { readonly largestOrder: number; readonly flops: number };
+  /** Rough size of the work, for the choice of kernels: largest dense order, flops of a usual solve, numbers in memory. */
+  plan?(problem: SdpProblem): WorkPlan;
   /** The problem has passed checkProblem. Must not mutate it. Yields a StartEvent with the predicted
    * bytes before it allocates, then one IterationEvent per iteration. */
   method(

@@ -3,14 +3,14 @@
 
 import { type DifferentiableClassifier, evaluateLoss, type NumericBatch, sampleCount } from "@worstcase/core";
 
-export interface ReluNetworkWeights {
+interface ReluNetworkWeights {
   readonly W1: Float32Array;
   readonly b1: Float32Array;
   readonly W2: Float32Array;
   readonly b2: Float32Array;
 }
 
-export function reluNetwork(
+function reluNetwork(
   id: string,
   weights: ReluNetworkWeights,
   inputShape: readonly number[],

@@ -52,7 +52,7 @@ export function chooseMethod(request: MethodRequest): MethodChoice {
 }
 
 /** Whether the exact trainer solves this size in memory of about a gigabyte and seconds an iteration. */
-export function exactFits({
+function exactFits({
   samples,
   features,
   radius,

@@ -63,7 +63,7 @@ export interface InteriorStart {
   readonly place: Int32Array;
 }
 
-export type InteriorStatus = "optimal" | "stalled" | "iteration-limit" | "time-limit" | "infeasible";
+type InteriorStatus = "optimal" | "stalled" | "iteration-limit" | "time-limit" | "infeasible";
 
 export interface InteriorOutcome {
   readonly status: InteriorStatus;

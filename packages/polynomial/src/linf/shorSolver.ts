@@ -11,7 +11,7 @@ import { type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
 import type { BoxProblem } from "./boxProblem.js";
 
-export interface ShorSettings {
+interface ShorSettings {
   /** Gap between primal and dual value, relative to the larger of 1 and the size of the coefficients. */
   readonly tolerance: number;
   /** Stop as soon as the dual value is above (y f is then known to be larger), or the primal value below. */

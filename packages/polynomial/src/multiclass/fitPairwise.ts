@@ -257,7 +257,7 @@ export function scoresOf(network: FactoredNetwork, blocks: number, d: number, ac
 }
 
 /** The quadratic in the other coordinates when the last one is held at a value. */
-export function fixLast({ dimension, Q, q, s }: Quadratic, value: number): Quadratic {
+function fixLast({ dimension, Q, q, s }: Quadratic, value: number): Quadratic {
   const n = dimension;
   const d = n - 1;
   const rest = new Float64Array(d * d);

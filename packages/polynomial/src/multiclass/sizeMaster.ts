@@ -12,7 +12,7 @@ const maximumSteps = 40;
 /** Atoms of size 0 whose gradient is below this share of beta are kept. */
 const enteringShare = 0.2;
 
-export interface MasterAtom {
+interface MasterAtom {
   readonly direction: Float64Array;
   readonly sign: number;
   readonly block: number;

@@ -47,7 +47,7 @@ export function fitPatches(
 }
 
 /** The neurons of a patch network as filters. Throws ShapeError when a neuron fits no patch. */
-export function filtersOf({ directions, weights }: Neurons, { supports, size }: ImagePatches): PatchFilter[] {
+function filtersOf({ directions, weights }: Neurons, { supports, size }: ImagePatches): PatchFilter[] {
   return Array.from(weights, (weight, j) => {
     const row = directions.subarray(j * size, (j + 1) * size);
     const used = Array.from(row.keys()).filter((k) => row[k] !== 0);

@@ -65,7 +65,9 @@ export function classifierByRows({
           data: data.subarray(from * classCount, (from + count) * classCount),
           shape: [count, classCount],
         };
-        const outcome = evaluateLoss(part, { ...loss, labels: loss.labels.subarray(from, from + count) });
+        const labels = loss.labels.subarray(from, from + count);
+        const targets = "targets" in loss ? loss.targets?.subarray(from, from + count) : undefined;
+        const outcome = evaluateLoss(part, { ...loss, labels, ...(targets && { targets }) });
         values.set(outcome.loss, from);
         backward(outcome.gradient, from, count, slope);
       }

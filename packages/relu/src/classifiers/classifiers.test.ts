@@ -134,3 +134,15 @@ it("a network without neurons scores zero; wrong options and inputs throw typed 
     /labels/,
   );
 });
+
+it("targeted losses cover more samples than one chunk of rows", async () => {
+  const { features, labels, model } = setting(true, true);
+  const targets = labels.map((label) => (label + 1) % C);
+  const loss: Loss = { kind: "margin", labels, targets };
+  const classifier = createGatedClassifier(model, { gradient: "exact" });
+  const { logits, loss: values } = await classifier.lossGradient(features, loss);
+  expect(n).toBeGreaterThan(256);
+  labels.forEach((label, i) => {
+    expect(values[i]).toBeCloseTo(logits.data[i * C + targets[i]] - logits.data[i * C + label], 9);
+  });
+});

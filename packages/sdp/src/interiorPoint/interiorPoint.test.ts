@@ -61,6 +61,29 @@ describe("reduction", () => {
   });
 });
 
+describe("theta numbers", () => {
+  it("of the Hamming graph on 7 bits with distances 5 and 6 is 128/3 (SDPLIB: hamming_7_5_6)", () => {
+    const n = 128;
+    const bits = (x: number): number => (x === 0 ? 0 : (x & 1) + bits(x >> 1));
+    const entries: [number, number, number, number][] = [];
+    let edges = 0;
+    for (let i = 0; i < n; i++) {
+      entries.push([1, i, i, 1]);
+      for (let j = i; j < n; j++) {
+        entries.push([0, i, j, 1]);
+        if ([5, 6].includes(bits(i ^ j))) entries.push([++edges + 1, i, j, 1]);
+      }
+    }
+    expect(edges).toBe(1792);
+    const objective = new Float64Array(edges + 1);
+    objective[0] = 1;
+    const result = solve({ objective, blocks: [psdBlock(n, entries)] });
+    if (result.status !== "optimal") throw new Error(result.status);
+    expect(result.check.worst).toBeLessThan(1e-8);
+    expect(result.check.objective.primal).toBeCloseTo(128 / 3, 6);
+  });
+});
+
 describe("step length", () => {
   it("finds the smallest eigenvalue of a tridiagonal matrix: 2 - 2 cos(pi / (n + 1)) for -1, 2, -1", () => {
     const n = 30;

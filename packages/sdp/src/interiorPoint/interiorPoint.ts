@@ -28,7 +28,8 @@ export const interiorPoint: SdpSolver = {
     const m = objective.length;
     // per iteration: one Cholesky factor of order m, about seven products of order n for each block; twenty iterations
     const flops = 20 * orders.reduce((sum, n) => sum + 14 * n ** 3, m ** 3 / 3);
-    return { largestOrder: Math.max(m, ...orders), flops };
+    const float64Count = orders.reduce((sum, n) => sum + 14 * n * n, 2 * m * m);
+    return { largestOrder: Math.max(m, ...orders), flops, float64Count };
   },
   *method(problem, settings, { kernels, warmStart }) {
     const base = { warmStart: warmStart ? "rejected" : "none" } as const;

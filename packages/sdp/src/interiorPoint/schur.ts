@@ -22,6 +22,8 @@ export interface SchurPlan {
   /** Of each entry: row * order + column, and the value, halved on the diagonal, that multiplies (T + T') there. */
   readonly position: Int32Array;
   readonly weight: Float64Array;
+  /** First of the groups that have one entry only; they are the last ones. */
+  readonly firstSingle: number;
   /** Numbers of scratch needed: two of `[order, widest]` and one of `[order, order]`, and those of the rank-one part. */
   readonly widest: number;
 }
@@ -74,6 +76,8 @@ export function planSchur({ order, terms }: PsdBlock): SchurPlan {
     }
     if (best !== "entries") widest = Math.max(widest, r);
   }
+  let firstSingle = variable.length;
+  while (firstSingle > 0 && start[firstSingle] - start[firstSingle - 1] === 1) firstSingle--;
   return {
     formulas,
     support,
@@ -81,6 +85,7 @@ export function planSchur({ order, terms }: PsdBlock): SchurPlan {
     supportColumn,
     position: row.map((i, e) => i * order + column[e]),
     weight: terms.value.map((v, e) => (row[e] === column[e] ? v / 2 : v)),
+    firstSingle,
     widest,
   };
 }
@@ -108,7 +113,7 @@ export function addSchur(
   for (let g = 0; g < groups; g++) {
     if (plan.formulas[g] === "product") byProduct(block, g, plan, workspace, scratch, y, inverse, h, m);
     else if (plan.formulas[g] === "dots") byDots(block, g, plan, scratch, y, inverse, h, m);
-    else byEntries(block, g, y, inverse, h, m);
+    else byEntries(block, g, plan, y, inverse, h, m);
   }
   if (block.rankOne.length > 0) addRankOne(block, y, inverse, h, m);
 }
@@ -155,7 +160,16 @@ function byProduct(
   const k = variable[g];
   for (let q = g; q < variable.length; q++) {
     let sum = 0;
-    for (let e = start[q], end = start[q + 1]; e < end; e++) sum += weight[e] * t[position[e]];
+    let e = start[q];
+    const end = start[q + 1];
+    // two sums, so that one addition need not wait for the other
+    let odd = 0;
+    for (; e + 1 < end; e += 2) {
+      sum += weight[e] * t[position[e]];
+      odd += weight[e + 1] * t[position[e + 1]];
+    }
+    if (e < end) sum += weight[e] * t[position[e]];
+    sum += odd;
     const other = variable[q];
     h[other > k ? other * m + k : k * m + other] += sum;
   }
@@ -208,6 +222,7 @@ function byDots(
 function byEntries(
   { order: n, terms }: PsdBlock,
   g: number,
+  plan: SchurPlan,
   y: Float64Array,
   inverse: Float64Array,
   h: Float64Array,
@@ -220,7 +235,21 @@ function byEntries(
     const d = column[f] * n;
     const weight = value[f];
     const diagonal = c === d;
-    for (let q = g; q < variable.length; q++) {
+    // groups come in order of descending count: those of one entry are the last
+    const single = Math.max(g, plan.firstSingle);
+    for (let q = single, e = start[single]; q < variable.length; q++, e++) {
+      const a = row[e];
+      const b = column[e];
+      let t = y[c + a] * inverse[d + b];
+      if (!diagonal) t += y[d + a] * inverse[c + b];
+      if (a !== b) {
+        t += y[c + b] * inverse[d + a];
+        if (!diagonal) t += y[d + b] * inverse[c + a];
+      }
+      const other = variable[q];
+      h[other > k ? other * m + k : k * m + other] += weight * value[e] * t;
+    }
+    for (let q = g; q < single; q++) {
       let sum = 0;
       for (let e = start[q], end = start[q + 1]; e < end; e++) {
         const a = row[e];

@@ -54,7 +54,7 @@ export interface CompiledModel {
 }
 
 /** Order of the linear systems of both forms, as described above. */
-export function formSizes({ variables, constraints, scalars }: ModelParts): Record<ModelForm, number> {
+function formSizes({ variables, constraints, scalars }: ModelParts): Record<ModelForm, number> {
   let [equal, other, free] = [0, 0, 0];
   for (const constraint of constraints) {
     if (constraint.kind === "equal") equal += rowPlaces(constraint).length;

@@ -41,7 +41,7 @@ export interface ScaledProblem {
 }
 
 /** Bytes that `scaleProblem` and its columns take, from the number of entries. */
-export function countEntries(problem: SdpProblem): number {
+function countEntries(problem: SdpProblem): number {
   const terms = problem.blocks.flatMap(({ rankOne = [] }) => rankOne);
   const written = terms.reduce(
     (sum, { vector }) => sum + (support(vector).length * (support(vector).length + 1)) / 2,

@@ -33,12 +33,12 @@ export function psdBlock(size: number, list: readonly Entry[]): Block {
   return { kind: "psd", size, entries: entriesFrom(list) };
 }
 
-export function nonnegativeBlock(size: number, list: readonly (readonly [number, number, number])[]): Block {
+function nonnegativeBlock(size: number, list: readonly (readonly [number, number, number])[]): Block {
   return { kind: "nonnegative", size, entries: entriesFrom(list.map(([k, i, value]) => [k, i, i, value])) };
 }
 
 /** A x = b from the rows of a dense A. */
-export function denseEqualities(rows: readonly (readonly number[])[], right: readonly number[]) {
+function denseEqualities(rows: readonly (readonly number[])[], right: readonly number[]) {
   const cells = rows.flatMap((row, i) => row.map((value, j) => [i, j, value] as const)).filter((cell) => cell[2] !== 0);
   return {
     row: Int32Array.from(cells, (cell) => cell[0]),
@@ -85,7 +85,7 @@ export function thetaOfOddCycle(n: number): KnownOptimum {
 }
 
 /** minimise trace(X), X - M psd and X psd: the sum of the positive eigenvalues of M = second difference - 2 I. */
-export function leastTraceAbove(n: number): KnownOptimum {
+function leastTraceAbove(n: number): KnownOptimum {
   const places = range(n).flatMap((i) => range(n - i).map((d) => [i, i + d] as const));
   const written = places.map(([i, j], k): Entry => [k + 1, i, j, 1]);
   return {
@@ -99,7 +99,7 @@ export function leastTraceAbove(n: number): KnownOptimum {
 }
 
 /** minimise x1 + x2, [[x1, 1], [1, x2]] psd (optimum 2), with a free x3 tied to x1 and a bound written as order 1. */
-export function geometricMean(): KnownOptimum {
+function geometricMean(): KnownOptimum {
   return {
     title: "least x1 + x2 with x1 x2 >= 1, a free x3 = 3 x1 - 1, x3 >= 5",
     problem: {

@@ -19,7 +19,7 @@ export type PeerResult =
   | { readonly kind: "unfinished"; readonly reason: string }
   | { readonly kind: "solved"; readonly status: string; readonly cpuSeconds: number; readonly objective: number };
 
-export const activation = { a: 0.09, b: 0.5, c: 0.47 };
+const activation = { a: 0.09, b: 0.5, c: 0.47 };
 
 export function runPeer(peer: Peer, { points, labels, radius, beta }: Instance, limitSeconds: number): PeerResult {
   const [n, d] = points.shape;
