@@ -7,7 +7,8 @@ import { FormatError } from "@worstcase/core";
 import { type NamedTensor, readSafetensors, toFloat64, writeSafetensors } from "@worstcase/safetensors";
 import type { FeatureScaling } from "./featureScaling.js";
 import { type GatedTraining, gatedHeadOf } from "./gatedHead.js";
-import { type PolynomialClass, polynomialHeadOf } from "./polynomialHead.js";
+import { polynomialHeadOf } from "./polynomialHead.js";
+import type { PolynomialScore, PolynomialTraining } from "./polynomialTraining.js";
 import type { RobustHead } from "./robustHead.js";
 
 const format = "worstcase/head 1";
@@ -20,7 +21,7 @@ export function saveHead(head: RobustHead): Uint8Array {
   if (scaling.whitening) tensors.set("scaling.whitening", matrix(scaling.whitening, features, features));
   const rest =
     trained.kind === "polynomial"
-      ? { classes: trained.classes.map((one, c) => takeClass(one, c, features, tensors)) }
+      ? takePolynomial(trained.training, features, tensors)
       : { training: takeGated(trained.training, tensors) };
   const { name, kind, radius, beta, evidence } = head;
   const { kind: set, scale } = scaling;
@@ -49,7 +50,7 @@ export function loadHead(bytes: Uint8Array): RobustHead {
     return toFloat64(tensor);
   };
   try {
-    const { name, radius, beta, solved, set, scale, classes, training } = JSON.parse(metadata.head);
+    const { name, radius, beta, solved, set, scale, classes, joint, training } = JSON.parse(metadata.head);
     const scaling: FeatureScaling = {
       kind: set,
       scale,
@@ -72,7 +73,8 @@ export function loadHead(bytes: Uint8Array): RobustHead {
       directions: [...array(`class.${c}.directions`)],
       weights: [...array(`class.${c}.weights`)],
     }));
-    return polynomialHeadOf(whole as unknown as PolynomialClass[], options);
+    const polynomial = joint ? { ...joint, classes: whole } : { multiclass: "one-vs-all", classes: whole };
+    return polynomialHeadOf(polynomial as PolynomialTraining, options);
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) {
       throw new FormatError({ argument: "head file", expected: "metadata of a head", received: error.message });
@@ -81,8 +83,16 @@ export function loadHead(bytes: Uint8Array): RobustHead {
   }
 }
 
+function takePolynomial(training: PolynomialTraining, features: number, tensors: Map<string, NamedTensor>): object {
+  if (training.multiclass === "one-vs-all") {
+    return { classes: training.classes.map((one, c) => takeClass(one, c, features, tensors)) };
+  }
+  const { classes, ...joint } = training;
+  return { classes: classes.map((one, c) => takeClass(one, c, features, tensors)), joint };
+}
+
 function takeClass(
-  { directions, weights, ...rest }: PolynomialClass,
+  { directions, weights, ...rest }: PolynomialScore,
   c: number,
   features: number,
   tensors: Map<string, NamedTensor>,

@@ -17,10 +17,14 @@ export { type GatedHeadOptions, type GatedTraining, trainGatedHead } from "./gat
 export { loadHead, saveHead } from "./headFile.js";
 export { meanJacobianProduct, whiteningOf } from "./jacobian.js";
 export { createLinearClassifier, type LinearWeights } from "./linearHead.js";
+export { type PolynomialHeadOptions, robustSamples, trainPolynomialHead } from "./polynomialHead.js";
 export {
+  type CertifiedProblem,
+  type JointTraining,
+  type Multiclass,
+  multiclassKinds,
   type PolynomialClass,
-  type PolynomialHeadOptions,
-  robustSamples,
-  trainPolynomialHead,
-} from "./polynomialHead.js";
+  type PolynomialScore,
+  type PolynomialTraining,
+} from "./polynomialTraining.js";
 export type { Evidence, FeatureRobustness, Remember, RobustHead, TrainedParameters } from "./robustHead.js";

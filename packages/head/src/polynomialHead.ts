@@ -1,20 +1,34 @@
-// Robust polynomial head: one certified two-class problem per class (one-vs-all), the argmax of the scores as prediction.
+// Robust polynomial head: one quadratic score per class, trained with a certificate, the argmax of the scores as prediction.
 // Robustness of the argmax in feature space is exact: pairwise differences of quadratics, each minimised on the ball (math.md 10).
 
-import { checkLabels, type NumericBatch, sampleCount, type Warning, type WorkOptions } from "@worstcase/core";
+import {
+  checkLabels,
+  type NumericBatch,
+  SettingError,
+  sampleCount,
+  type Warning,
+  type WorkOptions,
+} from "@worstcase/core";
 import {
   createPolynomialClassifier,
-  fitClass,
   pairwiseWorstMargins,
   paperActivation,
-  prepareTrainingData,
   type Quadratic,
   quadraticFromNeurons,
 } from "@worstcase/polynomial";
 import { withScaling } from "./attach.js";
 import { toIsotropic } from "./commonCoordinates.js";
 import { applyScaling, type FeatureScaling } from "./featureScaling.js";
-import { forget, type Remember, type RobustHead } from "./robustHead.js";
+import {
+  type CertifiedProblem,
+  type Multiclass,
+  multiclassKinds,
+  type PolynomialTraining,
+  problemsOf,
+  trainJointly,
+  trainOneVersusAll,
+} from "./polynomialTraining.js";
+import type { Remember, RobustHead } from "./robustHead.js";
 
 export interface PolynomialHeadOptions extends WorkOptions {
   readonly name: string;
@@ -23,112 +37,75 @@ export interface PolynomialHeadOptions extends WorkOptions {
   readonly radius: number;
   readonly beta: number;
   readonly classCount: number;
-  /** Certified relative gap per class at which training stops. */
+  /**
+   * `one-vs-all` (default) trains every class against the rest; `weston-watkins` and `crammer-singer` train all classes together on their
+   * exact pairwise margins, which stays useful at radii where one-vs-all scores turn constant.
+   */
+  readonly multiclass?: Multiclass;
+  /** Certified relative gap at which training stops: of each class one-vs-all, else of the whole. */
   readonly tolerance: number;
+  /** `balanced`: equal total weight of both sides of every one-vs-all problem, or of all classes of a joint one. */
   readonly classWeights: "none" | "balanced";
-  /** Keeps finished classes, so that an interrupted training goes on with the next one. */
+  /** Keeps finished problems (the classes of one-vs-all, the whole of a joint training), so that an interrupted training goes on. */
   readonly remember?: Remember;
 }
 
-/** What is kept of one trained class: plain JSON, numbers exact. */
-export interface PolynomialClass {
-  readonly status: string;
-  readonly objective: number;
-  readonly lowerBound: number;
-  readonly gap: number;
-  /** Row-major `[neurons, features]`, unit rows. */
-  readonly directions: readonly number[];
-  readonly weights: readonly number[];
-  readonly seconds: number;
-  readonly warnings: readonly Warning[];
-}
-
-/** Trains on raw features `[samples, features]` and class indices. Throws as `fitPolynomial`. */
+/**
+ * Trains on raw features `[samples, features]` and class indices. An ellipsoid is a ball in the scaled coordinates, so every `multiclass`
+ * takes both kinds of sets. Throws as `fitPolynomial` and `fitPairwise`, SettingError on an unknown `multiclass`, AbortedError.
+ */
 export async function trainPolynomialHead(
   features: NumericBatch,
   labels: Int32Array,
   options: PolynomialHeadOptions,
 ): Promise<RobustHead> {
-  const { classCount, remember = forget, scaling, radius, beta, tolerance } = options;
+  const { classCount, scaling, multiclass = "one-vs-all" } = options;
+  if (!multiclassKinds.includes(multiclass)) {
+    const expected = `one of ${multiclassKinds.join(", ")}`;
+    throw new SettingError({ argument: "options.multiclass", expected, received: multiclass });
+  }
   checkLabels(labels, sampleCount(features), classCount);
   const points = applyScaling(scaling, features);
-  let data: ReturnType<typeof prepareTrainingData> | null = null;
-  const classes: PolynomialClass[] = [];
-  for (let c = 0; c < classCount; c++) {
-    const trained = await remember(`class-${c}`, async (): Promise<PolynomialClass> => {
-      data ??= prepareTrainingData(points);
-      const { signal, onEvent } = options;
-      const result = fitClass(data, labels, c, {
-        classCount,
-        radius,
-        beta,
-        tolerance,
-        ...(options.classWeights === "balanced" ? { classWeights: "balanced" as const } : {}),
-        signal,
-        onEvent: ({ upper, gap }) =>
-          onEvent?.({
-            type: "progress",
-            task: options.name,
-            done: c,
-            total: classCount,
-            values: { class: c, objective: upper, gap },
-          }),
-      });
-      return {
-        status: result.status,
-        objective: result.objective.total,
-        lowerBound: result.lowerBound,
-        gap: result.gap,
-        directions: [...result.neurons.directions],
-        weights: [...result.neurons.weights],
-        seconds: result.seconds,
-        warnings: result.warnings,
-      };
-    });
-    classes.push(trained);
-    options.onEvent?.({
-      type: "progress",
-      task: options.name,
-      done: c + 1,
-      total: classCount,
-      values: { gap: trained.gap },
-    });
-  }
-  return polynomialHeadOf(classes, options);
+  const training =
+    multiclass === "one-vs-all"
+      ? await trainOneVersusAll(points, labels, options)
+      : await trainJointly(points, labels, multiclass, options);
+  return polynomialHeadOf(training, options);
 }
 
-/** The head of trained classes. */
+/** The head of a finished training. */
 export function polynomialHeadOf(
-  classes: readonly PolynomialClass[],
+  training: PolynomialTraining,
   options: Pick<PolynomialHeadOptions, "name" | "scaling" | "radius" | "beta" | "tolerance">,
 ): RobustHead {
   const { name, scaling, radius, beta } = options;
-  const quadratics = classes.map(({ directions, weights }) =>
+  const quadratics = training.classes.map(({ directions, weights }) =>
     quadraticFromNeurons(
       { directions: Float64Array.from(directions), weights: Float64Array.from(weights), activation: paperActivation },
       scaling.centre.length,
     ),
   );
-  const sum = (pick: (trained: PolynomialClass) => number) =>
-    classes.reduce((total, trained) => total + pick(trained), 0);
+  const problems = problemsOf(training);
+  const sum = (pick: (problem: CertifiedProblem) => number) =>
+    problems.reduce((total, problem) => total + pick(problem), 0);
   return {
     name,
     kind: "polynomial",
-    trained: { kind: "polynomial", classes },
+    trained: { kind: "polynomial", training },
     scaling,
     radius: { space: "feature", norm: "l2", value: radius },
     beta,
     classifier: withScaling(scaling, createPolynomialClassifier({ quadratics, id: name }), name),
     surrogate: null,
     evidence: {
-      objective: sum((trained) => trained.objective),
-      lowerBound: sum((trained) => trained.lowerBound),
-      gap: Math.max(...classes.map((trained) => trained.gap)),
-      statuses: classes.map((trained) => trained.status),
-      solved: classes.every((trained) => trained.gap <= options.tolerance),
-      seconds: sum((trained) => trained.seconds),
+      objective: sum((problem) => problem.objective),
+      lowerBound: sum((problem) => problem.lowerBound),
+      gap: Math.max(...problems.map((problem) => problem.gap)),
+      statuses: problems.map((problem) => problem.status),
+      solved: problems.every((problem) => problem.gap <= options.tolerance),
+      seconds: sum((problem) => problem.seconds),
     },
-    warnings: mergeWarnings(classes),
+    warnings: mergeWarnings(problems),
     robustness: (features, labels, ball, metric) => ({
       kind: "exact",
       robust: robustSamples(
@@ -152,11 +129,11 @@ export function robustSamples(
   return Uint8Array.from(worst, (margin) => (margin > 0 ? 1 : 0));
 }
 
-/** One warning per code; that of the first class speaks for the others, which are named. */
-function mergeWarnings(classes: readonly PolynomialClass[]): Warning[] {
+/** One warning per code; that of the first problem speaks for the others, whose classes are named. */
+function mergeWarnings(problems: readonly CertifiedProblem[]): Warning[] {
   const merged = new Map<string, { message: string; classes: number[] }>();
-  for (const [c, trained] of classes.entries()) {
-    for (const { code, message } of trained.warnings) {
+  for (const [c, { warnings }] of problems.entries()) {
+    for (const { code, message } of warnings) {
       const entry = merged.get(code) ?? { message, classes: [] };
       merged.set(code, { ...entry, classes: [...entry.classes, c] });
     }

@@ -3,10 +3,10 @@
 import type { DifferentiableClassifier, NumericBatch, Radius, Warning } from "@worstcase/core";
 import type { FeatureScaling } from "./featureScaling.js";
 import type { GatedTraining } from "./gatedHead.js";
-import type { PolynomialClass } from "./polynomialHead.js";
+import type { PolynomialTraining } from "./polynomialTraining.js";
 
 export type TrainedParameters =
-  | { readonly kind: "polynomial"; readonly classes: readonly PolynomialClass[] }
+  | { readonly kind: "polynomial"; readonly training: PolynomialTraining }
   | { readonly kind: "gated-relu"; readonly training: GatedTraining };
 
 export interface Evidence {
@@ -14,7 +14,7 @@ export interface Evidence {
   readonly objective: number;
   /** No head of its family has a smaller objective. */
   readonly lowerBound: number;
-  /** Largest relative gap (objective - lower bound) / objective over the certified problems (one per class for one-vs-all). */
+  /** Largest relative gap (objective - lower bound) / objective over the certified problems (one per class for one-vs-all, else one). */
   readonly gap: number;
   /** How training ended, one status per certified problem. */
   readonly statuses: readonly string[];

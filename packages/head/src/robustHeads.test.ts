@@ -7,6 +7,7 @@ import { loadHead, saveHead } from "./headFile.js";
 import { whiteningOf } from "./jacobian.js";
 import { createLinearClassifier } from "./linearHead.js";
 import { robustSamples, trainPolynomialHead } from "./polynomialHead.js";
+import type { Multiclass } from "./polynomialTraining.js";
 import type { Remember, RobustHead } from "./robustHead.js";
 
 /** Three Gaussian classes in four dimensions. */
@@ -27,11 +28,12 @@ const ellipsoid = fitScaling(
   whiteningOf(Float64Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 1 + i : 0.3))),
 );
 const common = { name: "head", radius: 0.1, beta: 1e-2, classCount: 3, tolerance: 0.02 };
-const polynomial = (scaling: typeof isotropic, remember?: Remember) =>
+const polynomial = (scaling: typeof isotropic, remember?: Remember, multiclass?: Multiclass) =>
   trainPolynomialHead(features, labels, {
     ...common,
     scaling,
     classWeights: "none",
+    ...(multiclass ? { multiclass } : {}),
     ...(remember ? { remember } : {}),
   });
 const gated = (remember?: Remember) =>
@@ -62,7 +64,11 @@ async function brokenByChance(head: RobustHead, radius: number): Promise<Uint8Ar
 
 describe("robust heads", () => {
   it("come with evidence and are robust where they say so", async () => {
-    for (const head of [await polynomial(isotropic), await polynomial(ellipsoid), await gated()]) {
+    const joint = [
+      await polynomial(isotropic, undefined, "weston-watkins"),
+      await polynomial(ellipsoid, undefined, "crammer-singer"),
+    ];
+    for (const head of [await polynomial(isotropic), await polynomial(ellipsoid), ...joint, await gated()]) {
       expect(head.evidence.lowerBound).toBeLessThanOrEqual(head.evidence.objective * (1 + 1e-12));
       expect(head.evidence.solved).toBe(head.evidence.gap <= 0.02);
       const predicted = predictedClasses(await head.classifier.logits(features));
@@ -80,7 +86,8 @@ describe("robust heads", () => {
   });
 
   it("go through their file unchanged", async () => {
-    for (const head of [await polynomial(ellipsoid), await gated()]) {
+    const joint = await polynomial(ellipsoid, undefined, "weston-watkins");
+    for (const head of [await polynomial(ellipsoid), joint, await gated()]) {
       const bytes = saveHead(head);
       const again = loadHead(bytes);
       expect(again.evidence).toEqual(head.evidence);
