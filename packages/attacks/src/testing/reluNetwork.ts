@@ -10,11 +10,7 @@ interface ReluNetworkWeights {
   readonly b2: Float32Array;
 }
 
-function reluNetwork(
-  id: string,
-  weights: ReluNetworkWeights,
-  inputShape: readonly number[],
-): DifferentiableClassifier {
+function reluNetwork(id: string, weights: ReluNetworkWeights, inputShape: readonly number[]): DifferentiableClassifier {
   const { W1, b1, W2, b2 } = weights;
   const hidden = b1.length;
   const classes = b2.length;

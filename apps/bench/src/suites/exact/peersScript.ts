@@ -4,7 +4,7 @@
 //   form "cvxpy":  the program of math.md 4.2 written literally through the modelling layer
 // cpu counts build and solve, user and system, of the one process, one thread.
 
-export const peersScript = String.raw`
+export const peersScript = `
 import os, sys, json
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ[name] = "1"
