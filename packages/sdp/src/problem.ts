@@ -73,6 +73,7 @@ export function blockZeros(blocks: readonly Block[]): Float64Array[] {
  * DataError on NaN or infinities. Every solver door calls it before work starts.
  */
 export function checkProblem(problem: SdpProblem): void {
+  checkTypes(problem);
   const variables = problem.objective.length;
   checkNumbers(problem.objective, "problem.objective");
   problem.blocks.forEach((block, b) => {
@@ -94,6 +95,36 @@ export function checkProblem(problem: SdpProblem): void {
   if (names?.blocks && names.blocks.length !== problem.blocks.length) {
     const expected = `${problem.blocks.length} names, one per block`;
     throw new ShapeError({ argument: "problem.names.blocks", expected, received: names.blocks.length });
+  }
+}
+
+/** The types that TypeScript would have checked: callers in plain JavaScript have only this. */
+function checkTypes(problem: SdpProblem | undefined): void {
+  const require = (right: boolean, argument: string, expected: string, received: unknown) => {
+    if (!right) throw new ShapeError({ argument, expected, received });
+  };
+  require(typeof problem === "object" && problem !== null, "problem", "an SdpProblem", problem);
+  const { objective, blocks, equalities } = problem as SdpProblem;
+  require(objective instanceof Float64Array, "problem.objective", "a Float64Array", objective);
+  require(Array.isArray(blocks), "problem.blocks", "an array of blocks", blocks);
+  for (const [b, block] of blocks.entries()) {
+    const at = `problem.blocks[${b}].entries`;
+    const { matrix, row, column, value } = block?.entries ?? {};
+    for (const [name, array] of Object.entries({ matrix, row, column })) {
+      require(array instanceof Int32Array, `${at}.${name}`, "an Int32Array", array);
+    }
+    require(value instanceof Float64Array, `${at}.value`, "a Float64Array", value);
+    for (const [t, term] of (block.rankOne ?? []).entries()) {
+      require(term?.vector instanceof
+        Float64Array, `problem.blocks[${b}].rankOne[${t}].vector`, "a Float64Array", term?.vector);
+    }
+  }
+  if (equalities === undefined) return;
+  for (const name of ["row", "variable"] as const) {
+    require(equalities[name] instanceof Int32Array, `problem.equalities.${name}`, "an Int32Array", equalities[name]);
+  }
+  for (const name of ["value", "right"] as const) {
+    require(equalities[name] instanceof Float64Array, `problem.equalities.${name}`, "a Float64Array", equalities[name]);
   }
 }
 
