@@ -15,6 +15,11 @@ const commands = [
     load: async () => (await import("./commands/robustify.js")).addRobustify,
   },
   {
+    name: "attack",
+    description: "run the standard suite of attacks on saved heads and print accuracy under attack with intervals",
+    load: async () => (await import("./commands/attack.js")).addAttack,
+  },
+  {
     name: "pretrain",
     description: "train a residual network from scratch (SGD, optionally sharpness-aware)",
     load: async () => (await import("./commands/pretrain.js")).addPretrain,
@@ -23,6 +28,16 @@ const commands = [
     name: "solve",
     description: "solve a semidefinite program in an SDPA sparse file and check the result",
     load: async () => (await import("./commands/solve.js")).addSolve,
+  },
+  {
+    name: "fit",
+    description: "train a robust polynomial network on a labelled table, with a certified gap",
+    load: async () => (await import("./commands/fit.js")).addFit,
+  },
+  {
+    name: "certify",
+    description: "exact worst margins, distances to the boundary and l-infinity certificates of a model on a table",
+    load: async () => (await import("./commands/certify.js")).addCertify,
   },
   {
     name: "doctor",

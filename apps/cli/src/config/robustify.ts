@@ -1,10 +1,12 @@
 // Settings of `worstcase robustify`. Flags, the JSON configuration file and the environment share this schema;
 // flags win over the file, the file over the environment, all over the defaults.
 
+import type { Multiclass } from "@worstcase/head";
 import { z } from "zod";
 import { count, epsilon, numeric, numericList, wordList } from "./fields.js";
 
-const backboneNames = ["embedded", "resnet20", "resnet56", "preact-resnet18"] as const;
+export const backboneNames = ["embedded", "resnet20", "resnet56", "preact-resnet18"] as const;
+const multiclassNames = ["one-vs-all", "weston-watkins", "crammer-singer"] as const satisfies readonly Multiclass[];
 export const backendNames = ["auto", "tfjs-node-gpu", "tfjs-node", "webgpu", "wasm", "cpu"] as const;
 
 const shared = {
@@ -38,10 +40,14 @@ const shared = {
   reluTolerance: numeric(z.number().positive().max(1))
     .default(0.05)
     .describe("certified relative gap at which ReLU training stops"),
+  multiclass: z
+    .enum(multiclassNames)
+    .default("one-vs-all")
+    .describe(`polynomial training: each class against the rest, or all together (${multiclassNames.join(", ")})`),
   classWeights: z
     .enum(["none", "balanced"])
     .default("none")
-    .describe("weights of the one-vs-all polynomial problems (none, balanced)"),
+    .describe("weights of the classes in polynomial training (none, balanced)"),
   epsilon: numericList(epsilon)
     .default([1 / 255, 2 / 255, 4 / 255, 8 / 255])
     .describe("attack budgets in pixel units, l-infinity (1/255,2/255 or 1/255..8/255)"),

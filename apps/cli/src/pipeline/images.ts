@@ -37,6 +37,24 @@ export async function loadImages(request: ImageRequest, tools: WorkOptions): Pro
   return { train, validation, test, classNames: sets.train.classNames, fingerprints };
 }
 
+export interface TestImages {
+  readonly test: LabelledBatch;
+  /** Hash of data and split rule. */
+  readonly fingerprint: string;
+}
+
+/** The test images alone. Throws as {@link loadImages}. */
+export async function loadTestImages(
+  request: Pick<ImageRequest, "data" | "dataDir" | "download" | "test">,
+  tools: WorkOptions,
+): Promise<TestImages> {
+  const set =
+    request.data === "embedded"
+      ? await generateShapes({ split: "test", count: request.test, ...tools })
+      : (await cifar10({ ...request, train: 1, validation: 1 }, tools)).test;
+  return { test: await set.all(), fingerprint: set.fingerprint };
+}
+
 type Sets = Readonly<Record<"train" | "validation" | "test", DescribedDataset>>;
 
 async function embedded({ train, validation, test }: ImageRequest, tools: WorkOptions): Promise<Sets> {
