@@ -35,6 +35,7 @@ describe("misuse", () => {
     ["an unknown flag", () => ["--epsilons", "1/255"], /unknown option '--epsilons'.*--epsilon/s],
     ["epsilon 8", () => ["--epsilon", "8"], /--epsilon.*8\/255/],
     ["an unknown word", () => ["--head", "cubic"], /--head/],
+    ["an unknown way to train many classes", () => ["--multiclass", "one-vs-one"], /--multiclass.*weston-watkins/],
     ["a missing data folder", () => ["--data", "cifar10"], /--data-dir.*WORSTCASE_DATA/],
     ["a folder without data", () => ["--data", "cifar10", "--data-dir", at("nowhere")], /test_batch/],
     [
@@ -75,6 +76,8 @@ describe("misuse", () => {
   it("resuming what is not there, or into another folder", async () => {
     const absent = await run(["robustify", "--resume", at("nowhere")]);
     expect([absent.code, absent.stderr]).toEqual([1, expect.stringMatching(/--resume.*config\.json/)]);
+    const config = await run(["robustify", "--resume", at("a"), "--config", at("b.json")]);
+    expect([config.code, config.stderr]).toEqual([1, expect.stringMatching(/--config: expected no --config together/)]);
     const both = await run(["robustify", "--resume", at("a"), "--out", at("b")]);
     expect([both.code, both.stderr]).toEqual([1, expect.stringMatching(/--out/)]);
   });

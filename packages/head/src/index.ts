@@ -18,13 +18,12 @@ export { loadHead, saveHead } from "./headFile.js";
 export { meanJacobianProduct, whiteningOf } from "./jacobian.js";
 export { createLinearClassifier, type LinearWeights } from "./linearHead.js";
 export { type PolynomialHeadOptions, robustSamples, trainPolynomialHead } from "./polynomialHead.js";
-export {
-  type CertifiedProblem,
-  type JointTraining,
-  type Multiclass,
-  multiclassKinds,
-  type PolynomialClass,
-  type PolynomialScore,
-  type PolynomialTraining,
+export type {
+  CertifiedProblem,
+  JointTraining,
+  Multiclass,
+  PolynomialClass,
+  PolynomialScore,
+  PolynomialTraining,
 } from "./polynomialTraining.js";
 export type { Evidence, FeatureRobustness, Remember, RobustHead, TrainedParameters } from "./robustHead.js";

@@ -34,6 +34,7 @@ describe("settings of robustify", () => {
       backbone: "embedded",
       train: 1500,
       calibrationImages: 30,
+      multiclass: "one-vs-all",
     });
     expect(completeConfig(checkSettings(robustifySchema, { data: "cifar10", train: "7" }))).toMatchObject({
       backbone: "resnet20",
@@ -55,6 +56,7 @@ describe("settings of robustify", () => {
     [{ head: "polynomial,cubic" }, /--head/],
     [{ head: "relu,relu" }, /distinct/],
     [{ radius: "-1" }, /--radius/],
+    [{ multiclass: "one-vs-one" }, /--multiclass.*weston-watkins/],
     [{ dataDir: "" }, /--data-dir/],
     [{ seed: "-1" }, /--seed/],
     [{ epsilons: "1/255" }, /configuration.*epsilons/],

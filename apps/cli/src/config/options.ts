@@ -8,13 +8,14 @@ import type { z } from "zod";
 /** Environment variables that stand for settings. */
 const environment: Readonly<Record<string, string>> = { dataDir: "WORSTCASE_DATA", cacheDir: "WORSTCASE_CACHE" };
 
-const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+/** The flag of a setting. */
+export const flagOf = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** One flag per field of the schema; booleans take no value. Defaults are shown, and applied by the schema. */
 export function addSchemaOptions(command: Command, schema: z.ZodObject): void {
   for (const [name, field] of Object.entries(schema.shape) as [string, z.ZodType][]) {
     const fallback = field.safeParse(undefined).data;
-    const flag = `--${kebab(name)}${fallback === false ? "" : " <value>"}`;
+    const flag = `${flagOf(name)}${fallback === false ? "" : " <value>"}`;
     const shown = fallback === undefined || fallback === false ? "" : ` (default: ${formatDefault(fallback)})`;
     command.addOption(new Option(flag, `${field.description ?? ""}${shown}`));
   }
@@ -62,7 +63,7 @@ export function checkSettings<S extends z.ZodObject>(schema: S, values: unknown)
   const name = String(issues[0]!.path[0]);
   // zod says "Too small: expected number to be >=1"; the error adds its own "expected"
   const expected = issues.map((issue) => issue.message.replace(/^[A-Z][a-z ]+: expected /, "")).join("; ");
-  throw new SettingError({ argument: `--${kebab(name)}`, expected, received: received[name] });
+  throw new SettingError({ argument: flagOf(name), expected, received: received[name] });
 }
 
 async function readConfigFile(path: string): Promise<Record<string, unknown>> {

@@ -2,6 +2,7 @@
 
 import type { Accuracy } from "@worstcase/attacks";
 import type { Warning } from "@worstcase/core";
+import type { Multiclass } from "@worstcase/head";
 import type { Environment } from "../run/environment.js";
 
 export interface HeadResult {
@@ -15,6 +16,8 @@ export interface HeadResult {
     readonly beta: number;
     /** Fractions of feature displacements at the calibration budget that the radius covers. */
     readonly covers: { readonly fgsm: number; readonly pgd: number };
+    /** How the classes of a polynomial head were trained; null for other heads. */
+    readonly multiclass: Multiclass | null;
     readonly objective: number;
     readonly lowerBound: number;
     readonly gap: number;

@@ -24,7 +24,10 @@ export async function robustify(config: RobustifyConfig, folder: RunFolder, tool
   const backbone = await openBackbone(config);
   const { extractor } = backbone;
   try {
-    await folder.tie({ ...images.fingerprints, backbone: extractor.fingerprint, backend: extractor.backend });
+    // left out where it is one-vs-all, as in folders made before there was a choice
+    const training = config.multiclass === "one-vs-all" ? {} : { multiclass: config.multiclass };
+    const { fingerprint, backend } = extractor;
+    await folder.tie({ ...images.fingerprints, backbone: fingerprint, backend, ...training });
     const environment = { ...describeEnvironment(), backend: extractor.backend, workers: extractor.workers };
     await folder.write("environment.json", environment);
     const train = await extract(job, backbone, images.train, "train");
@@ -122,6 +125,7 @@ async function evaluateHeads(
 function trainingOf({ head, set, covers, validation, seconds }: ChosenHead): HeadResult["training"] {
   const { objective, lowerBound, gap, statuses, solved } = head.evidence;
   const radius = head.radius.value;
-  const trained = { objective, lowerBound, gap, statuses, solved, seconds };
+  const multiclass = head.trained.kind === "polynomial" ? head.trained.training.multiclass : null;
+  const trained = { multiclass, objective, lowerBound, gap, statuses, solved, seconds };
   return { set, norm: "l2", radius, beta: head.beta, covers, ...trained, validation };
 }

@@ -107,6 +107,7 @@ async function trainCandidate(
     return trainPolynomialHead(inputs, labels, {
       ...common,
       tolerance: config.tolerance,
+      multiclass: config.multiclass,
       classWeights: config.classWeights,
     });
   }

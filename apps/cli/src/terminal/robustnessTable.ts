@@ -33,6 +33,9 @@ export function formatEvaluation(evaluation: Evaluation): string {
     head.training ? head.training.gap.toExponential(1) : "-",
     head.training ? head.training.seconds.toFixed(1) : "-",
   ]);
+  const joint = evaluation.heads
+    .map(({ training }) => training?.multiclass)
+    .find((multiclass) => multiclass && multiclass !== "one-vs-all");
   const radius = evaluation.heads[0]?.featureSpace.radius;
   const lines = [
     `${evaluation.backbone.id} on ${evaluation.data.id}: ${evaluation.data.test} test images, heads trained on ${evaluation.data.train}; accuracy in percent`,
@@ -43,7 +46,8 @@ export function formatEvaluation(evaluation: Evaluation): string {
     `clean: accuracy without attack (95 % interval about +-${percent(halfWidth(evaluation.heads))} points)`,
     "worst per image: an image counts as robust when no attack of its row breaks it",
     `feature l2: exact accuracy of the argmax on balls of radius ${radius} mean feature norms around the features (* certified lower bound)`,
-    "gap: certified relative distance of the training objective from the global optimum, largest over classes",
+    "gap: certified relative distance of the training objective from the global optimum, largest over classes trained one by one",
+    ...(joint ? [`polynomial heads: all classes trained together (${joint})`] : []),
   ];
   const warnings = evaluation.heads.flatMap((head) =>
     head.warnings.map((warning) => `warning (${head.name}): ${warning.message} [${warning.code}]`),
