@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { SettingError } from "@worstcase/core";
 import type { Command } from "commander";
 import { attackSchema, checkAttack } from "../config/attack.js";
-import { addSchemaOptions, checkSettings, resolveSettings } from "../config/options.js";
+import { addSchemaOptions, checkSettings, checkUnchanged, resolveSettings } from "../config/options.js";
 import { attack } from "../pipeline/attack.js";
 import { RunFolder } from "../run/runFolder.js";
 import { formatAttackReport } from "../terminal/attackTable.js";
@@ -28,14 +28,17 @@ export function addAttack(command: Command): void {
 }
 
 async function run(flags: AttackFlags & Record<string, unknown>): Promise<void> {
-  if (flags.resume !== undefined && flags.out !== undefined) {
-    throw new SettingError({ argument: "--out", expected: "no --out together with --resume", received: flags.out });
+  for (const name of ["out", "config"] as const) {
+    if (flags.resume === undefined || flags[name] === undefined) continue;
+    const expected = `no --${name} together with --resume`;
+    throw new SettingError({ argument: `--${name}`, expected, received: flags[name] });
   }
   const stored = flags.resume === undefined ? null : await RunFolder.open(flags.resume);
   const config = stored
     ? checkSettings(attackSchema, stored.config)
     : await resolveSettings(attackSchema, flags, flags.config);
   checkAttack(config);
+  if (stored) checkUnchanged(attackSchema, config, flags, (values) => checkSettings(attackSchema, values));
   const time = new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-");
   const place = flags.out ?? join("runs", `attack-${config.preset}-${config.norm}-${time}`);
   const folder = stored?.folder ?? (await RunFolder.create(place, config));

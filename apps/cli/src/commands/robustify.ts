@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { SettingError } from "@worstcase/core";
 import type { Command } from "commander";
-import { addSchemaOptions, checkSettings, flagOf, resolveSettings } from "../config/options.js";
+import { addSchemaOptions, checkSettings, checkUnchanged, resolveSettings } from "../config/options.js";
 import { completeConfig, type RobustifyConfig, robustifySchema } from "../config/robustify.js";
 import type { Evaluation } from "../pipeline/evaluation.js";
 import { planRun } from "../pipeline/plan.js";
@@ -44,7 +44,9 @@ async function run(flags: RunFlags & Record<string, unknown>): Promise<void> {
     ? checkSettings(robustifySchema, stored.config)
     : await resolveSettings(robustifySchema, flags, flags.config);
   const config = completeConfig(settings);
-  if (stored) checkUnchanged(config, flags);
+  if (stored) {
+    checkUnchanged(robustifySchema, config, flags, (values) => completeConfig(checkSettings(robustifySchema, values)));
+  }
   if (flags.dryRun) return printPlan(config, flags.json === true);
   const folder = stored?.folder ?? (await RunFolder.create(flags.out ?? defaultFolder(config), config));
   const cacheDir = config.cacheDir ?? join(homedir(), ".cache", "worstcase");
@@ -53,23 +55,6 @@ async function run(flags: RunFlags & Record<string, unknown>): Promise<void> {
     flags.json ? `${JSON.stringify(evaluation)}\n` : `\n${formatEvaluation(evaluation)}\n\nwritten to ${folder.path}\n`,
   );
   process.exitCode = exitCodeOf(evaluation);
-}
-
-/** Throws SettingError when a flag says something else than what a continued run was started with. */
-function checkUnchanged(config: RobustifyConfig, flags: Readonly<Record<string, unknown>>): void {
-  const given = Object.keys(robustifySchema.shape).filter((name) => flags[name] !== undefined);
-  const changes = Object.fromEntries(given.map((name) => [name, flags[name]]));
-  const asked: object = completeConfig(checkSettings(robustifySchema, { ...config, ...changes }));
-  const settingOf = (values: object, name: string) => (values as Record<string, unknown>)[name];
-  for (const name of given) {
-    if (JSON.stringify(settingOf(asked, name)) === JSON.stringify(settingOf(config, name))) continue;
-    throw new SettingError({
-      argument: flagOf(name),
-      expected: `${settingOf(config, name) ?? "none"}, as the run was started with`,
-      received: flags[name],
-      hint: "leave the flag out, or start a new run",
-    });
-  }
 }
 
 function exitCodeOf(evaluation: Evaluation): number {

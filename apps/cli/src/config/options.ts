@@ -66,6 +66,27 @@ export function checkSettings<S extends z.ZodObject>(schema: S, values: unknown)
   throw new SettingError({ argument: flagOf(name), expected, received: received[name] });
 }
 
+/** Throws SettingError when a flag says something else than what a continued run was started with; `complete` checks and fills in settings. */
+export function checkUnchanged(
+  schema: z.ZodObject,
+  config: object,
+  flags: Readonly<Record<string, unknown>>,
+  complete: (values: object) => object,
+): void {
+  const given = Object.keys(schema.shape).filter((name) => flags[name] !== undefined);
+  const asked = complete({ ...config, ...Object.fromEntries(given.map((name) => [name, flags[name]])) });
+  const settingOf = (values: object, name: string) => (values as Record<string, unknown>)[name];
+  for (const name of given) {
+    if (JSON.stringify(settingOf(asked, name)) === JSON.stringify(settingOf(config, name))) continue;
+    throw new SettingError({
+      argument: flagOf(name),
+      expected: `${settingOf(config, name) ?? "none"}, as the run was started with`,
+      received: flags[name],
+      hint: "leave the flag out, or start a new run",
+    });
+  }
+}
+
 async function readConfigFile(path: string): Promise<Record<string, unknown>> {
   let text: string;
   try {

@@ -148,7 +148,7 @@ async function evaluate(
     signal: tools.signal,
     onEvent: (event) => {
       // warnings are in the result
-      if (event.type === "progress") show({ [event.task]: event.done / event.total });
+      if (event.type === "progress") show({ [event.task.replace(/ at .*/, "")]: event.done / event.total });
       if (event.type !== "unit") return;
       const { attack, epsilon } = event.unit;
       const unit = `${prefix}-${fileName(attack)}-${epsilons.indexOf(epsilon)}`;
