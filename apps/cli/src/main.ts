@@ -70,7 +70,7 @@ function report(error: unknown): number {
     process.stderr.write("worstcase: interrupted; continue with --resume\n");
     return exitCodes.interrupted;
   }
-  if (isWorstcaseError(error)) process.stderr.write(`worstcase: ${error.message}\n`);
+  if (isWorstcaseError(error)) process.stderr.write(`worstcase: ${error.message.replace(/\s*\n\s*/g, " ")}\n`);
   else
     process.stderr.write(
       `worstcase: unexpected failure, please report it\n${error instanceof Error ? error.stack : String(error)}\n`,

@@ -1,7 +1,6 @@
 // `worstcase solve`: a semidefinite program in an SDPA sparse file, its solution or certificate, and an independent check.
 
-import { access, constants, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
 import { DataError, SettingError } from "@worstcase/core";
 import {
   findSolver,
@@ -17,6 +16,7 @@ import {
   writeSdpaSolution,
 } from "@worstcase/sdp";
 import type { Command } from "commander";
+import { checkOutputFile, writeOutputFile } from "../run/outputFile.js";
 import { exitCodes } from "../terminal/exitCodes.js";
 
 interface SolveFlags {
@@ -42,7 +42,7 @@ export function addSolve(command: Command): void {
 
 async function run(file: string, flags: SolveFlags): Promise<void> {
   const options = readOptions(flags);
-  if (flags.out !== undefined) await access(dirname(flags.out), constants.W_OK).catch(cannotWrite(flags.out));
+  await checkOutputFile(flags.out);
   const problem = readSdpa(await readInput(file), { name: file });
   const line = (text: string) => void process.stdout.write(`${text}\n`);
   const controller = new AbortController();
@@ -104,20 +104,8 @@ async function readInput(file: string): Promise<Uint8Array> {
 async function writeResult(path: string, problem: SdpProblem, result: SdpResult): Promise<void> {
   const solution = "certificate" in result ? result.certificate : result.point;
   if (!solution) return;
-  const beside = `${path}.${process.pid}.part`;
-  try {
-    await writeFile(beside, writeSdpaSolution(problem, solution));
-    await rename(beside, path);
-  } catch (error) {
-    await rm(beside, { force: true });
-    cannotWrite(path)(error);
-  }
+  await writeOutputFile(path, writeSdpaSolution(problem, solution));
 }
-
-const cannotWrite = (path: string) => (error: unknown) => {
-  const hint = (error as Error).message;
-  throw new DataError({ argument: "--out", expected: "a file that can be written", received: path, hint });
-};
 
 /** The object that `--json` prints; numbers that are not finite become null. */
 function summary(file: string, result: SdpResult, peakBytes: number): object {

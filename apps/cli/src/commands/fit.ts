@@ -1,0 +1,206 @@
+// `worstcase fit`: a robust polynomial network on anyone's labelled table, with its certificate.
+
+import { DataError, SettingError, UnsupportedError, type Warning } from "@worstcase/core";
+import { readTable, type Table } from "@worstcase/datasets";
+import {
+  type FitOptions,
+  fitPolynomial,
+  fitStandardisation,
+  PolynomialModel,
+  standardise,
+} from "@worstcase/polynomial";
+import type { Command } from "commander";
+import { addSchemaOptions, resolveSettings } from "../config/options.js";
+import { column, columns, type FitConfig, fitSchema } from "../config/table.js";
+import { checkOutputFile, writeOutputFile } from "../run/outputFile.js";
+import { type Accuracy, formatAccuracy, shareOf } from "../table/accuracy.js";
+import { withFlagNames } from "../table/flagErrors.js";
+import { radiusUnits } from "../table/modelFile.js";
+import { exitCodes } from "../terminal/exitCodes.js";
+
+interface FitFlags {
+  readonly config?: string;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+export function addFit(command: Command): void {
+  command.argument("<table>", "CSV file with a label column and numeric features; header and separator are detected");
+  addSchemaOptions(command, fitSchema);
+  command
+    .option("--config <file>", "JSON file with settings; flags win over it")
+    .option("--out <file>", "write the model as JSON, standardisation included")
+    .option("--json", "print one JSON object on stdout")
+    .addHelpText(
+      "after",
+      `
+Radius and distances are l2 lengths in the space the network sees: with --standardize train, one unit is one standard
+deviation of each feature in this table (constant features are only centred); with --standardize none, the features' own units.
+Two classes give one score f, positive for the label that is +1. More classes give one score each, trained jointly
+(Weston-Watkins hinge on exact pairwise worst margins); their gap is 1e-2 unless --tolerance says otherwise.
+Exit code 3: a limit was reached before the gap; the model is written and its gap is honest.`,
+    )
+    .action((file: string, flags: FitFlags & Record<string, unknown>) => run(file, flags));
+}
+
+/** What both trainers report. */
+interface Trained {
+  readonly model: PolynomialModel;
+  readonly loss: string;
+  readonly method: string;
+  readonly objective: number;
+  readonly lowerBound: number;
+  readonly gap: number;
+  readonly neurons: number;
+  readonly iterations: number;
+  readonly seconds: number;
+  readonly backend: string;
+  readonly status: string;
+  readonly warnings: readonly Warning[];
+}
+
+async function run(file: string, flags: FitFlags & Record<string, unknown>): Promise<void> {
+  const config = await resolveSettings(fitSchema, flags, flags.config);
+  await checkOutputFile(flags.out);
+  const warnings: Warning[] = [];
+  const table = await withFlagNames(() =>
+    readTable(
+      { path: file },
+      {
+        label: column(config.label),
+        ignore: columns(config.ignore),
+        missing: config.missing,
+        onEvent: (event) => event.type === "warning" && warnings.push(event.warning),
+      },
+    ),
+  );
+  const [classes, labels] = orderClasses(table, config.positive);
+  const train = classes.length === 2 ? trainTwo : trainSeveral;
+  const trained = await withFlagNames(() => train(table, labels, config));
+  const { model: plain, warnings: more, ...result } = trained;
+  const facts = {
+    classes,
+    positive: classes.length === 2 ? classes[1]! : null,
+    features: table.featureNames,
+    label: config.label,
+    standardize: config.standardize,
+    radius: config.radius,
+    radiusUnits: radiusUnits(plain),
+    beta: config.beta,
+    ...result,
+  };
+  const notes = { ...facts, ...(config.ignore && { ignore: config.ignore }) };
+  const { quadratics, standardisation } = plain;
+  const model = new PolynomialModel({ quadratics, standardisation, details: notes });
+  const rows = labels.length;
+  const predicted = model.predict(table.inputs);
+  const radii = model.robustRadii(table.inputs, labels);
+  const training = {
+    accuracy: shareOf(rows, (i) => predicted[i] === labels[i]),
+    robustAccuracy: shareOf(rows, (i) => predicted[i] === labels[i] && radii[i]! > config.radius),
+  };
+  if (flags.out !== undefined) await writeOutputFile(flags.out, `${JSON.stringify(model)}\n`);
+  const { features: _, ...shown } = facts;
+  const report = { table: file, rows, features: model.features, ...shown, training, model: flags.out ?? null };
+  const all = [...warnings, ...more];
+  if (flags.json) process.stdout.write(`${JSON.stringify({ ...report, warnings: all })}\n`);
+  else process.stdout.write(`${formatReport({ ...report, warnings: all })}\n`);
+  process.exitCode = /optimal$/.test(result.status) ? exitCodes.done : exitCodes.limitReached;
+}
+
+/** Class names in the order of the scores, and labels `[rows]` that count in it: of two, the one that is +1 comes second. */
+function orderClasses(table: Table, positive: string | undefined): [string[], Int32Array] {
+  const classes = [...table.classNames];
+  if (positive === undefined) return [classes, table.labels];
+  if (classes.length !== 2 || !classes.includes(positive)) {
+    const expected = classes.length === 2 ? classes.join(" or ") : `two classes, not ${classes.length}`;
+    throw new SettingError({ argument: "--positive", expected, received: positive });
+  }
+  if (classes[1] === positive) return [classes, table.labels];
+  return [classes.reverse(), table.labels.map((label) => 1 - label)];
+}
+
+function trainTwo({ inputs }: Table, labels: Int32Array, config: FitConfig): Trained {
+  const { radius, beta, method, tolerance, timeLimit, backend } = config;
+  const standardisation = config.standardize === "train" ? fitStandardisation(inputs) : null;
+  const loss: NonNullable<FitOptions["loss"]> = `${config.reduction}-${config.loss}`;
+  const fit = fitPolynomial(
+    standardise(inputs, standardisation),
+    Float64Array.from(labels, (label) => (label === 1 ? 1 : -1)),
+    {
+      ...{ radius, beta, loss, method, kernels: backend },
+      ...(tolerance !== undefined && { tolerance }),
+      ...(timeLimit !== undefined && { timeLimitSeconds: timeLimit }),
+    },
+  );
+  const { status, lowerBound, gap, iterations, seconds, warnings, kernels } = fit;
+  checkFinite(fit.objective.total);
+  return {
+    ...{ model: new PolynomialModel({ quadratics: [fit.quadratic], standardisation }), loss, method: fit.method },
+    ...{ objective: fit.objective.total, lowerBound, gap, neurons: fit.neurons.weights.length, iterations, seconds },
+    ...{ backend: kernels, status, warnings },
+  };
+}
+
+function trainSeveral({ inputs }: Table, labels: Int32Array, config: FitConfig): Trained {
+  const { radius, beta, method, tolerance, timeLimit, backend, standardize } = config;
+  const unsupported = (argument: string, expected: string, received: string) => {
+    const hint = "the table has more than two classes";
+    throw new UnsupportedError({ argument, expected, received, hint });
+  };
+  if (config.loss !== "hinge") unsupported("--loss", "hinge for several classes", config.loss);
+  if (config.reduction !== "mean") unsupported("--reduction", "mean for several classes", config.reduction);
+  if (method === "exact") unsupported("--method", "auto or factored for several classes", method);
+  const fitted = PolynomialModel.fit(inputs, labels, {
+    ...{ radius, beta, standardise: standardize, kernels: backend },
+    ...(tolerance !== undefined && { tolerance }),
+    ...(timeLimit !== undefined && { timeLimitSeconds: timeLimit }),
+  });
+  const { objective, lowerBound, gap, networks, iterations, seconds, kernels, status, warnings } = fitted.fit;
+  checkFinite(objective.total);
+  const neurons = networks.reduce((sum, { weights }) => sum + weights.length, 0);
+  return {
+    ...{
+      model: fitted,
+      loss: `mean-hinge (${fitted.fit.loss})`,
+      method: "joint",
+      objective: objective.total,
+      lowerBound,
+    },
+    ...{ gap, neurons, iterations, seconds, backend: kernels, status, warnings },
+  };
+}
+
+/** Features of absurd size overflow; such a model must not be written. */
+function checkFinite(objective: number): void {
+  if (Number.isFinite(objective)) return;
+  const hint = "the features may be too large; try --standardize train";
+  throw new DataError({ argument: "table", expected: "a finite objective", received: objective, hint });
+}
+
+interface Report extends Omit<Trained, "model"> {
+  readonly table: string;
+  readonly rows: number;
+  readonly features: number;
+  readonly classes: readonly string[];
+  readonly positive: string | null;
+  readonly radius: number;
+  readonly radiusUnits: string;
+  readonly training: { readonly accuracy: Accuracy; readonly robustAccuracy: Accuracy };
+  readonly model: string | null;
+}
+
+function formatReport(report: Report): string {
+  const { table, rows, features, classes, positive, radius, training, warnings, model } = report;
+  const { status, objective, lowerBound, gap, neurons, iterations, seconds, backend, method } = report;
+  return [
+    `${table}: ${rows} rows, ${features} features, ${classes.length} classes (${classes.slice(0, 10).join(", ")})${positive === null ? "" : `; +1 is ${positive}`}`,
+    `${status}: objective ${objective.toPrecision(8)}   lower bound ${lowerBound.toPrecision(8)}   gap ${gap.toExponential(1)}`,
+    `${neurons} neurons   ${method} trainer   ${iterations} iterations   ${seconds.toFixed(2)} s   ${backend} kernels`,
+    `training rows, clean:        ${formatAccuracy(training.accuracy)}`,
+    `training rows, l2 radius ${radius}: ${formatAccuracy(training.robustAccuracy)}, exact`,
+    `radius in ${report.radiusUnits}`,
+    ...(model === null ? [] : [`written to ${model}`]),
+    ...warnings.map(({ message, code }) => `warning: ${message} [${code}]`),
+  ].join("\n");
+}

@@ -1,0 +1,121 @@
+// Robustness of a model on labelled rows (math.md 6, 9, 10, 12). With scores f_c and label y, over every rival c of y:
+//   worstMargin = min over ||D||_2 <= r of f_y - f_c      linfBound <= linfExact = min over ||D||_inf <= epsilon of f_y - f_c
+// Two classes are the sign of f = f_1 - f_0. Everything here is in the model's units: points are standardised first.
+
+import { gatherBatch, type NumericBatch } from "@worstcase/core";
+import type { Kernels } from "@worstcase/linalg";
+import {
+  linfAttack,
+  linfLowerBounds,
+  linfWorstCase,
+  type PolynomialModel,
+  preparePairwise,
+  standardise,
+  subtractQuadratics,
+} from "@worstcase/polynomial";
+
+export interface CertifyOptions {
+  readonly radius: number;
+  /** null leaves the l-infinity columns null. */
+  readonly epsilonInf: number | null;
+  /** Branch and bound up to this many features, and this many boxes for a row and pair of classes. */
+  readonly exactFeatures: number;
+  readonly maxNodes: number;
+  readonly kernels: Kernels;
+}
+
+export interface CertifiedRow {
+  /** Position in the table, from 0. */
+  readonly row: number;
+  /** Class indices. */
+  readonly label: number;
+  readonly predicted: number;
+  /** Two classes: f, positive for the second. Several: f_y - the largest other score. */
+  readonly score: number;
+  /** Rigorous lower bound of the worst margin of the label, exact up to rounding; robust when positive. */
+  readonly worstMargin: number;
+  /** l2 distance at which the prediction changes; null where it never does. */
+  readonly boundaryDistance: number | null;
+  readonly linfBound: number | null;
+  readonly linfExact: number | null;
+}
+
+export interface LinfColumns {
+  /** Certified lower bounds of the worst margin, `[rows]`. */
+  readonly bounds: Float64Array;
+  /** Exact minima; NaN where branch and bound did not finish or was not run. `[rows]` */
+  readonly exact: Float64Array;
+  /** Margins that an attack attained, never below the true worst ones. `[rows]` */
+  readonly attacked: Float64Array;
+}
+
+/** points `[rows, features]` as in the table, labels: class indices `[rows]`. Throws as the functions of the polynomial package. */
+export function certifyRows(
+  model: PolynomialModel,
+  points: NumericBatch,
+  labels: Int32Array,
+  options: CertifyOptions,
+): { rows: CertifiedRow[]; linf: LinfColumns | null } {
+  const { radius, epsilonInf, kernels } = options;
+  const [samples, classes] = [labels.length, model.classCount];
+  const scores = model.decision(points);
+  const predicted = model.predict(points);
+  const inputs = standardise(points, model.standardisation);
+  const oracle = preparePairwise(model.quadratics, { kernels });
+  const { worst } = oracle.margins(inputs, labels, radius);
+  const distances = oracle.robustRadii(inputs, predicted);
+  const linf = epsilonInf === null ? null : linfColumns(model, inputs, labels, epsilonInf, options);
+  const finite = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? value : null);
+  const scoreOf = (i: number) => {
+    const row = scores.subarray(i * classes, (i + 1) * classes);
+    if (classes === 2) return row[1]! - row[0]!;
+    return row[labels[i]!]! - row.reduce((best, f, c) => (c === labels[i] ? best : Math.max(best, f)), -Infinity);
+  };
+  const rows = Array.from({ length: samples }, (_, i) => ({
+    row: i,
+    label: labels[i]!,
+    predicted: predicted[i]!,
+    score: scoreOf(i),
+    worstMargin: worst[i]!,
+    boundaryDistance: finite(distances[i]),
+    linfBound: finite(linf?.bounds[i]),
+    linfExact: finite(linf?.exact[i]),
+  }));
+  return { rows, linf };
+}
+
+function linfColumns(
+  { quadratics, features }: PolynomialModel,
+  inputs: NumericBatch,
+  labels: Int32Array,
+  epsilon: number,
+  { exactFeatures, maxNodes, kernels }: CertifyOptions,
+): LinfColumns {
+  const infinite = () => new Float64Array(labels.length).fill(Number.POSITIVE_INFINITY);
+  const [bounds, exact, attacked] = [infinite(), infinite(), infinite()];
+  const lower = (column: Float64Array, i: number, value: number) => {
+    column[i] = Math.min(column[i]!, value); // NaN stays NaN
+  };
+  for (let first = 0; first < quadratics.length; first++) {
+    for (let second = first + 1; second < quadratics.length; second++) {
+      const places: number[] = [];
+      labels.forEach((label, i) => {
+        if (label === first || label === second) places.push(i);
+      });
+      if (places.length === 0) continue;
+      const difference = subtractQuadratics(quadratics[first]!, quadratics[second]!);
+      const batch = gatherBatch(inputs, places);
+      const signs = Float64Array.from(places, (i) => (labels[i] === first ? 1 : -1));
+      const relaxed = linfLowerBounds(difference, batch, signs, epsilon, { kernels });
+      const minima =
+        features <= exactFeatures ? linfWorstCase(difference, batch, signs, epsilon, { kernels, maxNodes }) : null;
+      const attack = minima ?? linfAttack(difference, batch, signs, epsilon, { kernels, starts: relaxed.means });
+      places.forEach((i, t) => {
+        lower(bounds, i, relaxed.lowerBounds[t]!);
+        lower(attacked, i, attack.values[t]!);
+        lower(exact, i, minima?.statuses[t] === "optimal" ? minima.values[t]! : Number.NaN);
+      });
+    }
+  }
+  return { bounds, exact, attacked };
+}
