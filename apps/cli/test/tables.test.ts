@@ -225,6 +225,22 @@ describe("fit", () => {
     expect(table.stdout).toMatch(/clean: .*95 % interval[\s\S]*l-infinity 0\.1, certified/);
   });
 
+  it("several radii: cross-validated, and the best one is fitted to all rows", async () => {
+    await writeFile(at("two.csv"), blobs(1, ["yes", "no"], 30));
+    const common = ["--label", "kind", "--beta", "0.05", "--json"];
+    const more = ["--radius", "0.2,50", "--folds", "3", "--evaluation-radius", "0.3"];
+    const fit = object(await run(["fit", at("two.csv"), ...common, ...more]));
+    const { path, chosen, evaluationRadius } = fit.crossValidation;
+    expect([fit.radius, chosen, evaluationRadius]).toEqual([0.2, { radius: 0.2, beta: 0.05 }, 0.3]);
+    // at radius 50 every fold gives the zero network, which is right on no open set and never robust
+    expect(path.map((point: { radius: number }) => point.radius)).toEqual([0.2, 50]);
+    expect(path[0].accuracy).toMatchObject({ total: 60 });
+    expect(path[0].robustAccuracy.value).toBeGreaterThan(0.8);
+    expect(path[1].robustAccuracy.correct).toBe(0);
+    const alone = object(await run(["fit", at("two.csv"), ...common, "--radius", "0.2"]));
+    expect([alone.objective, alone.crossValidation]).toEqual([fit.objective, null]);
+  });
+
   it("a limit: exit code 3, and the model is written", async () => {
     await writeFile(at("two.csv"), blobs(1, ["yes", "no"], 30));
     const flags = ["--label", "kind", "--radius", "0.3", "--method", "factored", "--tolerance", "1e-14"];
@@ -305,6 +321,16 @@ describe("misuse", () => {
     ["an empty file", fit("empty.csv"), /at least one row/],
     ["a missing file", fit("absent.csv"), /a readable file.*ENOENT/],
     ["a negative radius", fit("good.csv", "--radius", "-1"), /--radius: .*>=0.*got -1/],
+    [
+      "several radii without folds",
+      fit("good.csv", "--radius", "1,2"),
+      /--radius: expected one value, got 2 values .*--folds/,
+    ],
+    [
+      "folds of a class with one row",
+      fit("good.csv", "--folds", "2"),
+      /--folds: expected at least two rows of class b/,
+    ],
     ["an unknown positive label", fit("good.csv", "--positive", "c"), /--positive: expected a or b, got c/],
     [
       "logistic, factored",

@@ -1,7 +1,7 @@
 // Settings of `worstcase fit` and `worstcase certify`.
 
 import { z } from "zod";
-import { count, numeric } from "./fields.js";
+import { count, numeric, numericList } from "./fields.js";
 
 const shared = {
   ignore: z.string().min(1).optional().describe("columns that are no features, by name or position, with commas"),
@@ -22,8 +22,17 @@ export const fitSchema = z.strictObject({
   label: z.string().min(1).describe("label column, by name or by position from 0 (-1 is the last)"),
   positive: z.string().min(1).optional().describe("label that is +1, of two (default: the second in ascending order)"),
   ...shared,
-  radius: limit.describe("l2 radius of the adversary; in standard deviations unless --standardize none"),
-  beta: positive.default(1e-3).describe("weight of the sum of |alpha|"),
+  radius: numericList(z.number().min(0)).describe(
+    "l2 radius of the adversary, in standard deviations unless --standardize none; several with commas need --folds",
+  ),
+  beta: numericList(z.number().positive())
+    .default([1e-3])
+    .describe("weight of the sum of |alpha|; several with commas need --folds"),
+  folds: count(2).optional().describe("cross-validate every radius and beta on this many folds, then fit the best"),
+  evaluationRadius: limit
+    .optional()
+    .describe("l2 radius whose exact robust accuracy decides in cross-validation (default: the largest --radius)"),
+  seed: count(0).default(0).describe("seed of the folds"),
   loss: z
     .enum(["hinge", "squared-hinge", "logistic"])
     .default("hinge")
@@ -50,6 +59,8 @@ export const certifySchema = z.strictObject({
   maxNodes: count(1).default(20_000).describe("boxes that branch and bound may take for a row and pair of classes"),
 });
 
+/** Settings of one training run. */
+export type TrainConfig = Omit<FitConfig, "radius" | "beta"> & { readonly radius: number; readonly beta: number };
 export type FitConfig = z.output<typeof fitSchema>;
 export type CertifyConfig = z.output<typeof certifySchema>;
 
