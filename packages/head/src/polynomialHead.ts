@@ -39,7 +39,7 @@ export interface PolynomialHeadOptions extends WorkOptions {
   readonly classCount: number;
   /**
    * `one-vs-all` (default) trains every class against the rest; `weston-watkins` and `crammer-singer` train all classes together on their
-   * exact pairwise margins, which stays useful at radii where one-vs-all scores turn constant.
+   * exact pairwise margins, whose scores get close to constants only at larger radii.
    */
   readonly multiclass?: Multiclass;
   /** Certified relative gap at which training stops: of each class one-vs-all, else of the whole. */
