@@ -289,6 +289,7 @@ describe("misuse", () => {
     await writeFile(at("one-class.csv"), good.replaceAll(",b", ",a"));
     await writeFile(at("one-row.csv"), "x,y,kind\n1,2,a\n");
     await writeFile(at("empty.csv"), "");
+    await writeFile(at("huge.csv"), good.replace("3,5", "3e300,5"));
     await writeFile(at("three.csv"), `${good}4,4,c\n`);
     await writeFile(at("wide.csv"), good.trimEnd().replaceAll(/^/gm, "1,").replace("1,x", "w,x"));
     await writeFile(at("other-names.csv"), good.replace("x,y", "x,z"));
@@ -319,6 +320,8 @@ describe("misuse", () => {
     ["one class", fit("one-class.csv"), /at least two classes/],
     ["one row", fit("one-row.csv"), /at least two rows/],
     ["an empty file", fit("empty.csv"), /at least one row/],
+    ["features of absurd size", fit("huge.csv"), /table: expected features of moderate size, got (NaN|Infinity)/],
+    ["the same, as they are", fit("huge.csv", "--standardize", "none"), /table: expected features of moderate size/],
     ["a missing file", fit("absent.csv"), /a readable file.*ENOENT/],
     ["a negative radius", fit("good.csv", "--radius", "-1"), /--radius: .*>=0.*got -1/],
     [

@@ -179,9 +179,10 @@ function trainTwo(inputs: NumericBatch, labels: Int32Array, config: TrainConfig)
     },
   );
   const { status, lowerBound, gap, iterations, seconds, warnings, kernels } = fit;
-  checkFinite(fit.objective.total);
+  const model = new PolynomialModel({ quadratics: [fit.quadratic], standardisation });
+  checkFinite(fit.objective.total, model);
   return {
-    ...{ model: new PolynomialModel({ quadratics: [fit.quadratic], standardisation }), loss, method: fit.method },
+    ...{ model, loss, method: fit.method },
     ...{ objective: fit.objective.total, lowerBound, gap, neurons: fit.neurons.weights.length, iterations, seconds },
     ...{ backend: kernels, status, warnings },
   };
@@ -202,7 +203,7 @@ function trainSeveral(inputs: NumericBatch, labels: Int32Array, classCount: numb
     ...(timeLimit !== undefined && { timeLimitSeconds: timeLimit }),
   });
   const { objective, lowerBound, gap, networks, iterations, seconds, kernels, status, warnings } = fitted.fit;
-  checkFinite(objective.total);
+  checkFinite(objective.total, fitted);
   const neurons = networks.reduce((sum, { weights }) => sum + weights.length, 0);
   return {
     ...{
@@ -216,11 +217,13 @@ function trainSeveral(inputs: NumericBatch, labels: Int32Array, classCount: numb
   };
 }
 
-/** Features of absurd size overflow; such a model must not be written. */
-function checkFinite(objective: number): void {
-  if (Number.isFinite(objective)) return;
-  const hint = "the features may be too large; try --standardize train";
-  throw new DataError({ argument: "table", expected: "a finite objective", received: objective, hint });
+/** Features of absurd size overflow, here or in the standardisation; such a model must not be written. */
+function checkFinite(objective: number, { standardisation }: PolynomialModel): void {
+  const numbers = [objective, ...(standardisation ? [...standardisation.means, ...standardisation.scales] : [])];
+  const received = numbers.find((value) => !Number.isFinite(value));
+  if (received === undefined) return;
+  const hint = "the features are too large for float64; rescale them";
+  throw new DataError({ argument: "table", expected: "features of moderate size", received, hint });
 }
 
 interface Report extends Omit<Trained, "model"> {

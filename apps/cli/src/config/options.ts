@@ -23,7 +23,7 @@ export function addSchemaOptions(command: Command, schema: z.ZodObject): void {
 
 function formatDefault(value: unknown): string {
   const one = (item: unknown) =>
-    typeof item === "number" && item < 0.05 && Number.isInteger(Math.round(item * 255e6) / 1e6)
+    typeof item === "number" && item > 0 && item < 0.05 && Number.isInteger(Math.round(item * 255e6) / 1e6)
       ? `${Math.round(item * 255)}/255`
       : String(item);
   return Array.isArray(value) ? value.map(one).join(",") : one(value);
