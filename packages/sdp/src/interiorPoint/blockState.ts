@@ -243,6 +243,21 @@ export class BlockState {
     this.bestY.set(this.y);
   }
 
+  /** G (lower triangle) += (<F_j, F_k>). Spoils the inverse and the directions. */
+  addGram(gram: Float64Array, m: number): void {
+    const { order: n, inverse } = this;
+    inverse.fill(0);
+    for (let i = 0; i < n; i++) inverse[i * n + i] = 1;
+    const scratch = { left: this.w, right: this.dy, product: this.g };
+    addSchur(this.block, this.plan, this.workspace, scratch, inverse, inverse, gram, m);
+  }
+
+  /** Y of the best point += sum_k z_k F_k. */
+  shiftBestY(z: Float64Array): void {
+    applyBlock(this.block, z, 0, this.w);
+    for (let i = 0; i < this.w.length; i++) this.bestY[i] += this.w[i];
+  }
+
   restoreBest(): void {
     this.s.set(this.bestS);
     this.y.set(this.bestY);

@@ -6,7 +6,7 @@
 //   dS = sum dx_k F_k + P,   dY = mu S^-1 - Y - sym(Y dS S^-1 + dYa dSa S^-1)
 
 import { workspaceSize } from "@worstcase/linalg";
-import { checkCertificate } from "../check/check.js";
+import { checkCertificate, checkSolution } from "../check/check.js";
 import type { SdpProblem } from "../problem.js";
 import type { Point, Ray } from "../result.js";
 import type { IterationEvent, Outcome, SdpSettings, SdpSolver, StartEvent } from "../solver.js";
@@ -71,6 +71,8 @@ function start(
 /** From this merit on, so many iterations without a better one call for the square-root form. */
 const LATE = 1e-3;
 const PATIENCE = 3;
+/** A point within so many tolerances is not worth the square-root form. */
+const CLOSE = 5;
 
 type Stop = Exclude<Outcome["status"], "optimal" | "primal-infeasible" | "dual-infeasible">;
 
@@ -81,12 +83,32 @@ function* iterations(
 ): Generator<IterationEvent, Omit<Outcome, "warmStart"> & Outcome, "continue" | "time-limit" | "aborted"> {
   const { reduced } = iterate;
   const point = (): Point => expandPoint(problem, reduced, iterate.best());
+  const finished = (at: Point, iteration: number) =>
+    ({ status: "optimal", point: at, iterations: iteration, warmStart: "none" }) as const;
+  /** The best point with its dual moved onto the equations, and how good it is by the independent check. */
+  const projected = (): { point: Point; worst: number } | undefined => {
+    const undo = iterate.projectBestDual();
+    if (!undo) return undefined;
+    const moved = point();
+    undo();
+    return { point: moved, worst: checkSolution(problem, moved).worst };
+  };
   const stopped = (status: Stop, iteration: number) => {
+    const best = point();
+    if (status !== "stalled") return { status, point: best, iterations: iteration, warmStart: "none" } as const;
     // a point good enough to be called optimal at reduced accuracy is handed over as such; the driver's check decides
-    if (status === "stalled" && iterate.bestMerit <= Math.sqrt(tolerance)) {
-      return { status: "optimal" as const, point: point(), iterations: iteration, warmStart: "none" as const };
-    }
-    return { status, point: point(), iterations: iteration, warmStart: "none" as const };
+    const moved = projected();
+    const worst = checkSolution(problem, best).worst;
+    const [at, error] = moved && moved.worst < worst ? [moved.point, moved.worst] : [best, worst];
+    if (error <= Math.sqrt(tolerance)) return finished(at, iteration);
+    return { status, point: at, iterations: iteration, warmStart: "none" } as const;
+  };
+  /** The plain forms end here: with a point close to the tolerance, or by going on in the square-root form. */
+  const escalate = (iteration: number): ReturnType<typeof finished> | boolean => {
+    if (iterate.escalated || bestMerit >= LATE) return false;
+    const moved = projected();
+    if (moved && moved.worst <= CLOSE * tolerance) return finished(moved.point, iteration);
+    return iterate.escalate();
   };
   let [primalStep, dualStep] = [0, 0];
   let bestMerit = Number.POSITIVE_INFINITY;
@@ -119,19 +141,27 @@ function* iterations(
     }
     if (command !== "continue") return stopped(command, iteration);
     if (iteration === maximumIterations) return stopped("iteration-limit", iteration);
+    const patience = iterate.escalated ? 8 : 40;
+    let escalated: ReturnType<typeof escalate> = false;
     if (merit < 0.9 * bestMerit) {
       bestMerit = merit;
       sinceBest = 0;
-    } else if (bestMerit < LATE && ++sinceBest > PATIENCE && iterate.escalate()) {
-      sinceBest = 0;
-    }
+    } else sinceBest++;
     const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
     const wrecked = iterate.escalated && merit > 100 * iterate.bestMerit;
-    const stuck =
-      tiny || wrecked || sinceBest > (iterate.escalated ? 8 : 40) || sinceProgress > 15 || !Number.isFinite(merit);
-    if (stuck && !(bestMerit < LATE && iterate.escalate())) return stopped("stalled", iteration);
+    const stuck = tiny || wrecked || sinceBest > patience || sinceProgress > 15 || !Number.isFinite(merit);
+    if (stuck || (!iterate.escalated && bestMerit < LATE && sinceBest > PATIENCE)) {
+      escalated = escalate(iteration);
+      if (typeof escalated === "object") return escalated;
+      if (stuck && !escalated) return stopped("stalled", iteration);
+      if (escalated) sinceBest = 0;
+    }
     let steps = iterate.advance(tolerance);
-    if (!steps && bestMerit < LATE && iterate.escalate()) steps = iterate.advance(tolerance);
+    if (!steps) {
+      escalated = escalate(iteration);
+      if (typeof escalated === "object") return escalated;
+      if (escalated) steps = iterate.advance(tolerance);
+    }
     if (!steps) return stopped("stalled", iteration);
     [primalStep, dualStep] = steps;
   }

@@ -212,6 +212,36 @@ export class Iterate {
     return [primal, dual];
   }
 
+  /**
+   * Moves the best Y by the least-norm sum z_k F_k that meets <F_k, Y> + (A'u)_k = c_k; its eigenvalues may become slightly
+   * negative. Returns a function that takes the move back, or undefined when it could not be made. For the last point only:
+   * where multipliers are unbounded, what is missing in these equations is multiplied by them in the objective.
+   */
+  projectBestDual(): (() => void) | undefined {
+    const { system, right, predicted, bestU, bestY } = this;
+    const { objective, rows, equalities } = this.reduced;
+    const m = objective.length;
+    system.h.fill(0);
+    for (const block of this.blocks) block.addGram(system.h, m);
+    addRowsSchur(rows, this.ds.fill(1), this.dy.fill(1), system.h, m);
+    addRowsSchur(equalities, this.du.fill(1), this.t.fill(1), system.h, m);
+    right.set(objective);
+    for (const { block, bestY: best } of this.blocks) addAdjoint(block, best, -1, right);
+    addRowsAdjoint(rows, bestY, -1, right);
+    addRowsAdjoint(equalities, bestU, -1, right);
+    if (!system.solveAlone(right, predicted)) return undefined;
+    const move = (sign: number) => {
+      for (let k = 0; k < m; k++) right[k] = sign * predicted[k];
+      for (const block of this.blocks) block.shiftBestY(right);
+      applyRows(rows, right, 0, this.rowScratch);
+      for (let i = 0; i < bestY.length; i++) bestY[i] += this.rowScratch[i];
+      applyRows(equalities, right, 0, this.extra);
+      for (let i = 0; i < bestU.length; i++) bestU[i] += this.extra[i];
+    };
+    move(1);
+    return () => move(-1);
+  }
+
   get escalated(): boolean {
     return this.precision === "root";
   }

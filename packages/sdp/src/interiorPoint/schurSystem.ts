@@ -91,6 +91,31 @@ export class SchurSystem {
     return false;
   }
 
+  /** Solves H x = r for any positive definite matrix put into `h`, equalities aside; false when it cannot be factored. */
+  solveAlone(r: Float64Array, x: Float64Array): boolean {
+    const { m, h, l, scale, residual, product, workspace } = this;
+    for (let shift = 1e-16; shift < 1e-6; shift *= 30) {
+      for (let i = 0; i < m; i++) scale[i] = h[i * m + i] > 0 ? 1 / Math.sqrt(h[i * m + i]) : 1;
+      for (let i = 0; i < m; i++) {
+        for (let j = 0, at = i * m; j < i; j++) l[at + j] = h[at + j] * scale[i] * scale[j];
+        l[i * m + i] = 1 + shift;
+      }
+      if (workspace.potrf(m, l, m) !== 0) continue;
+      x.fill(0);
+      residual.set(r);
+      for (let round = 0; round < 3; round++) {
+        for (let i = 0; i < m; i++) residual[i] *= scale[i];
+        workspace.trsv(false, m, l, m, residual);
+        workspace.trsv(true, m, l, m, residual);
+        for (let i = 0; i < m; i++) x[i] += residual[i] * scale[i];
+        workspace.symv(m, 1, h, m, x, 0, product);
+        for (let i = 0; i < m; i++) residual[i] = r[i] - product[i];
+      }
+      return true;
+    }
+    return false;
+  }
+
   private setWeight(trace: number): void {
     let square = 0;
     for (const value of this.a.value) square += value * value;
