@@ -9,7 +9,7 @@ import type { z } from "zod";
 const environment: Readonly<Record<string, string>> = { dataDir: "WORSTCASE_DATA", cacheDir: "WORSTCASE_CACHE" };
 
 /** The flag of a setting. */
-export const flagOf = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+const flagOf = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** One flag per field of the schema; booleans take no value. Defaults are shown, and applied by the schema. */
 export function addSchemaOptions(command: Command, schema: z.ZodObject): void {

@@ -11,7 +11,7 @@ export interface Setting {
   readonly beta: number;
 }
 
-export interface PathPoint extends Setting {
+interface PathPoint extends Setting {
   readonly accuracy: Accuracy;
   readonly robustAccuracy: Accuracy;
   /** Largest certified gap over the folds. */

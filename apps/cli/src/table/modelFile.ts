@@ -19,7 +19,7 @@ const notesSchema = z.looseObject({
   radius: z.number().min(0).optional(),
 });
 
-export type ModelNotes = z.output<typeof notesSchema>;
+type ModelNotes = z.output<typeof notesSchema>;
 
 const numbers = z.array(z.number());
 const bareSchema = z.looseObject({
