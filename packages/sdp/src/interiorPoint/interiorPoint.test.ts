@@ -61,6 +61,32 @@ describe("reduction", () => {
   });
 });
 
+describe("equalities", () => {
+  it("may repeat variables and come in any order: 2 x2 + x1 + x2 = 6 is x1 + 3 x2 = 6", () => {
+    const equalities = {
+      row: Int32Array.of(0, 0, 0, 0),
+      variable: Int32Array.of(1, 0, 1, 0),
+      value: Float64Array.of(2, 2, 1, -1),
+      right: Float64Array.of(6),
+    };
+    const block = psdBlock(2, [
+      [1, 0, 0, 1],
+      [2, 1, 1, 1],
+      [0, 0, 1, -1],
+    ]);
+    const problem = { objective: Float64Array.of(1, 1), blocks: [block], equalities };
+    const reduced = reduce(problem, kernels);
+    if ("kind" in reduced) throw new Error("unexpected verdict");
+    expect(Array.from(reduced.equalities.variable)).toEqual([0, 1]);
+    expect(Array.from(reduced.equalities.value)).toEqual([1, 3]);
+    // x1 x2 >= 1 with x1 = 6 - 3 x2: least x1 + x2 = 6 - 2 x2 at the largest x2 = 1 + sqrt(2/3)
+    const result = solve(problem);
+    if (result.status !== "optimal") throw new Error(result.status);
+    expect(result.check.objective.primal).toBeCloseTo(4 - 2 * Math.sqrt(2 / 3), 6);
+    expect(result.check.worst).toBeLessThan(1e-8);
+  });
+});
+
 describe("theta numbers", () => {
   it("of the Hamming graph on 7 bits with distances 5 and 6 is 128/3 (SDPLIB: hamming_7_5_6)", () => {
     const n = 128;

@@ -105,7 +105,7 @@ function* iterations(
   };
   /** The plain forms end here: with a point close to the tolerance, or by going on in the square-root form. */
   const escalate = (iteration: number): ReturnType<typeof finished> | boolean => {
-    if (iterate.escalated || bestMerit >= LATE) return false;
+    if (!iterate.canEscalate || bestMerit >= LATE) return false;
     const moved = projected();
     if (moved && moved.worst <= CLOSE * tolerance) return finished(moved.point, iteration);
     return iterate.escalate();

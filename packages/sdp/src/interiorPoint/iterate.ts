@@ -223,8 +223,8 @@ export class Iterate {
     const m = objective.length;
     system.h.fill(0);
     for (const block of this.blocks) block.addGram(system.h, m);
-    addRowsSchur(rows, this.ds.fill(1), this.dy.fill(1), system.h, m);
-    addRowsSchur(equalities, this.du.fill(1), this.t.fill(1), system.h, m);
+    addRowsSchur(rows, this.rowScratch.fill(1), this.rowScratch, system.h, m);
+    addRowsSchur(equalities, this.extra.fill(1), this.extra, system.h, m);
     right.set(objective);
     for (const { block, bestY: best } of this.blocks) addAdjoint(block, best, -1, right);
     addRowsAdjoint(rows, bestY, -1, right);
@@ -242,13 +242,18 @@ export class Iterate {
     return () => move(-1);
   }
 
+  /** Whether the square-root form is still to come and fits. */
+  get canEscalate(): boolean {
+    return this.precision !== "root" && RootSystem.lengths(this.reduced).length > 0;
+  }
+
   get escalated(): boolean {
     return this.precision === "root";
   }
 
   /** Goes back to the best point and on from there in the square-root form; false when that is in use or too large. */
   escalate(): boolean {
-    if (this.precision === "root" || RootSystem.lengths(this.reduced).length === 0) return false;
+    if (!this.canEscalate) return false;
     // its part of the workspace is reserved from the start but not touched before it is needed
     this.root = new RootSystem(this.workspace, this.x.length, this.reduced);
     this.precision = "root";
@@ -267,7 +272,7 @@ export class Iterate {
     if (root && precision === "root") {
       if (!blocks.every((block, j) => block.fillRoot(root, j))) return false;
       root.fillRows(this.reduced.rows, y, s);
-      return system.factorRoot(root, 1);
+      return system.factorRoot(root);
     }
     system.h.fill(0);
     for (const block of blocks) block.addSchur(system.h, x.length);

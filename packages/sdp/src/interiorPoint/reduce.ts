@@ -218,12 +218,16 @@ function group(entries: Entry[], byCount: boolean): Terms {
 }
 
 function rowOf(block: number, index: number, entries: Entry[]): SparseRow {
+  const sums = sumByVariable(entries.map(({ matrix, value }) => [matrix - 1, value]));
+  const right = sums.find(([k]) => k === -1)?.[1] ?? 0;
+  return { origin: { block, index }, terms: sums.filter(([k]) => k >= 0), right };
+}
+
+/** Repeated variables summed, zeros left out, variables ascending: what `addRowsSchur` relies on. */
+function sumByVariable(terms: SparseRow["terms"]): SparseRow["terms"] {
   const sums = new Map<number, number>();
-  for (const { matrix, value } of entries) sums.set(matrix, (sums.get(matrix) ?? 0) + value);
-  const right = sums.get(0) ?? 0;
-  sums.delete(0);
-  const terms = [...sums].filter(([, value]) => value !== 0).sort(([p], [q]) => p - q);
-  return { origin: { block, index }, terms: terms.map(([matrix, value]) => [matrix - 1, value]), right };
+  for (const [k, value] of terms) sums.set(k, (sums.get(k) ?? 0) + value);
+  return [...sums].filter(([, value]) => value !== 0).sort(([p], [q]) => p - q);
 }
 
 /** Pairs rows that are exact negatives of each other up to a positive factor. */
@@ -272,6 +276,7 @@ function joinEqualities(problem: SdpProblem, pairs: readonly { row: SparseRow }[
   given?.row.forEach((row, e) => {
     if (given.value[e] !== 0) rows[row].terms.push([given.variable[e], given.value[e]]);
   });
+  for (const row of rows) row.terms = sumByVariable(row.terms);
   return compress([...rows, ...pairs.map(({ row }) => row)], position);
 }
 

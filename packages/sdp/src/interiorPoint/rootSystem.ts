@@ -21,6 +21,7 @@ export class RootSystem {
   private readonly blocks: readonly Slab[];
   private readonly rows: Slab;
   private readonly equalities: Slab;
+  private readonly slabs: readonly Slab[];
   private readonly inverse: Float64Array;
   private readonly panel: Float64Array;
   private readonly scaled: Float64Array;
@@ -47,6 +48,7 @@ export class RootSystem {
     const [r, p] = [reduced.rows.right.length, reduced.equalities.right.length];
     this.rows = { values: take(r * m), count: r > 0 ? 1 : 0, width: r };
     this.equalities = { values: take(p * m), count: p > 0 ? 1 : 0, width: p };
+    this.slabs = [...this.blocks, this.rows, this.equalities];
     [this.inverse, this.panel, this.scaled] = [take(widest), take(widest), take(widest)];
     [this.pass, this.product] = [take(m * m), take(m * m)];
   }
@@ -136,7 +138,7 @@ export class RootSystem {
       l.set(product);
       clean = shift === 0 ? clean + 1 : 0;
       if (clean === 2) break;
-      for (const { values, count, width } of this.slabs()) {
+      for (const { values, count, width } of this.slabs) {
         for (let i = 0; i < count; i++) {
           workspace.trsm("left", false, m, width, pass, m, values.subarray(i * m * width), width);
         }
@@ -145,13 +147,9 @@ export class RootSystem {
     return true;
   }
 
-  private slabs(): readonly Slab[] {
-    return [...this.blocks, this.rows, this.equalities];
-  }
-
   private gram(out: Float64Array): void {
     out.fill(0);
-    for (const { values, count, width } of this.slabs()) {
+    for (const { values, count, width } of this.slabs) {
       for (let i = 0; i < count; i++) {
         this.workspace.syrk(false, this.m, width, 1, values.subarray(i * this.m * width), width, 1, out, this.m);
       }
@@ -159,7 +157,7 @@ export class RootSystem {
   }
 
   private scaleVariables(scale: Float64Array): void {
-    for (const { values, count, width } of this.slabs()) {
+    for (const { values, count, width } of this.slabs) {
       for (let i = 0, at = 0; i < count; i++) {
         for (let k = 0; k < this.m; k++) for (let j = 0; j < width; j++) values[at++] *= scale[k];
       }

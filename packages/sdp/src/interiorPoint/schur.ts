@@ -91,7 +91,7 @@ export function planSchur({ order, terms }: PsdBlock): SchurPlan {
 }
 
 export interface SchurScratch {
-  /** `[order * widest]` each. */
+  /** `[order * widest]` each, and at least `[order]`. */
   readonly left: Float64Array;
   readonly right: Float64Array;
   /** `[order * order]`. */
@@ -115,7 +115,7 @@ export function addSchur(
     else if (plan.formulas[g] === "dots") byDots(block, g, plan, scratch, y, inverse, h, m);
     else byEntries(block, g, plan, y, inverse, h, m);
   }
-  if (block.rankOne.length > 0) addRankOne(block, y, inverse, h, m);
+  if (block.rankOne.length > 0) addRankOne(block, scratch, y, inverse, h, m);
 }
 
 function byProduct(
@@ -269,14 +269,19 @@ function byEntries(
 }
 
 /** Rank-one terms against entries and against each other: <w v v', T> with T = p q', p = Y u, q = S^-1 u. */
-function addRankOne(block: PsdBlock, y: Float64Array, inverse: Float64Array, h: Float64Array, m: number): void {
+function addRankOne(
+  block: PsdBlock,
+  { left: p, right: q }: SchurScratch,
+  y: Float64Array,
+  inverse: Float64Array,
+  h: Float64Array,
+  m: number,
+): void {
   const { order: n, terms, rankOne } = block;
   const { variable, start, row, column, value } = terms;
   const add = (j: number, k: number, amount: number) => {
     h[j > k ? j * m + k : k * m + j] += amount;
   };
-  const p = new Float64Array(n);
-  const q = new Float64Array(n);
   for (let s = 0; s < rankOne.length; s++) {
     const { variable: k, weight, vector } = rankOne[s];
     for (let i = 0; i < n; i++) {

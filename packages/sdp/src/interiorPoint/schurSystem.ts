@@ -56,8 +56,8 @@ export class SchurSystem {
   }
 
   /** Factors through the square root of H instead of H; `root` holds its parts but those of the equalities. */
-  factorRoot(root: RootSystem, trace: number): boolean {
-    this.setWeight(trace);
+  factorRoot(root: RootSystem): boolean {
+    this.setWeight(1);
     root.fillEqualities(this.a, Math.sqrt(this.rho));
     this.exactProducts = false;
     return root.factor(this.l, this.scale) && this.factorEqualities();
