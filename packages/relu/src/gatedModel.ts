@@ -2,8 +2,9 @@
 // gates g: [P, d (+1)]   weights t: [P, C, d (+1)]   the optional last entry multiplies the constant 1
 
 import { FormatError, type NumericBatch } from "@worstcase/core";
+import { checkFeatures } from "./checks.js";
 import { withConstant } from "./gated/robustHinge.js";
-import { checkFeatures, checkGates, type GateSet } from "./gates.js";
+import { checkGates, type GateSet } from "./patterns/gateSet.js";
 
 export interface GatedReluModel {
   readonly kind: "gated-relu";

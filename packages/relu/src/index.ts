@@ -1,4 +1,4 @@
-export { type CertifyOptions, certifiedMargins, certifiedRobustAccuracy } from "./certifiedMargins.js";
+export { type CertifyOptions, certifiedMargins, certifiedRobustAccuracy } from "./certificates/certifiedMargins.js";
 export { createGatedClassifier, type GatedClassifierOptions } from "./classifiers/gatedClassifier.js";
 export { createReluNetworkClassifier } from "./classifiers/reluNetworkClassifier.js";
 export { type FitGatedReluOptions, fitGatedRelu, type GatedReluResult } from "./gated/fitGatedRelu.js";
@@ -9,7 +9,6 @@ export {
   gatedModelToJson,
   gatedScores,
 } from "./gatedModel.js";
-export { type GateSet, gatesFromVectors, type SampledGates, type SampleGatesOptions, sampleGates } from "./gates.js";
 export { fitRelu, type ReluResult } from "./network/fitRelu.js";
 export {
   gatedModelOfNetwork,
@@ -20,4 +19,6 @@ export {
   type ReluNetworkJson,
 } from "./network/reluNetwork.js";
 export type { ConeViolation } from "./network/robustCones.js";
+export { type GateSet, gatesFromVectors } from "./patterns/gateSet.js";
+export { type SampledGates, type SampleGatesOptions, sampleGates } from "./patterns/sampleGates.js";
 export type { FitProgress, FitStatus, Objective } from "./proximal/minimise.js";

@@ -8,8 +8,8 @@ import {
   type LossGradient,
   type NumericBatch,
 } from "@worstcase/core";
+import { checkFeatures } from "../checks.js";
 import { withConstant } from "../gated/robustHinge.js";
-import { checkFeatures } from "../gates.js";
 
 /** Rows given to a pass at once. */
 export const ROWS = 256;

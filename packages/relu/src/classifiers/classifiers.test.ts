@@ -1,8 +1,8 @@
 import { type DifferentiableClassifier, evaluateLoss, type Loss, type NumericBatch } from "@worstcase/core";
 import { expect, it } from "vitest";
 import { type GatedReluModel, gatedScores } from "../gatedModel.js";
-import { sampleGates } from "../gates.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
+import { sampleGates } from "../patterns/sampleGates.js";
 import { clouds } from "../testing/problems.js";
 import { createGatedClassifier } from "./gatedClassifier.js";
 import { createReluNetworkClassifier } from "./reluNetworkClassifier.js";

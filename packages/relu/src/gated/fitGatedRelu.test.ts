@@ -1,7 +1,8 @@
 import { createRng, dualNorm, type Norm, type NumericBatch, normOf } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
 import { type GatedReluModel, gatedModelFromJson, gatedModelToJson, gatedScores } from "../gatedModel.js";
-import { gatesFromVectors, patternBits, sampleGates } from "../gates.js";
+import { gatesFromVectors, patternBits } from "../patterns/gateSet.js";
+import { sampleGates } from "../patterns/sampleGates.js";
 import { clouds, referenceCases } from "../testing/problems.js";
 import { fitGatedRelu, type GatedReluResult } from "./fitGatedRelu.js";
 

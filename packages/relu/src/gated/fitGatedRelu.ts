@@ -15,8 +15,9 @@ import {
 } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import { checkBall, projectOnBall } from "../ballSupport.js";
+import { checkFeatures, checkPositive } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import { checkFeatures, checkGates, checkPositive, type GateSet, patternBits } from "../gates.js";
+import { checkGates, type GateSet, patternBits } from "../patterns/gateSet.js";
 import { AcceleratedProximal, largestGroupNorm } from "../proximal/acceleratedProximal.js";
 import { type FitProgress, type FitStatus, minimise, type Objective } from "../proximal/minimise.js";
 import { GatedProblem, HINGE_SMOOTHING } from "./gatedProblem.js";

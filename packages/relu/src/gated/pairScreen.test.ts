@@ -1,6 +1,7 @@
 import { chooseKernels, workspaceSize } from "@worstcase/linalg";
 import { describe, expect, it } from "vitest";
-import { patternBits, sampleGates } from "../gates.js";
+import { patternBits } from "../patterns/gateSet.js";
+import { sampleGates } from "../patterns/sampleGates.js";
 import { clouds } from "../testing/problems.js";
 import { type HingeData, type HingeValue, RobustHinge } from "./robustHinge.js";
 

@@ -1,7 +1,8 @@
 import type { Norm } from "@worstcase/core";
 import { chooseKernels, workspaceSize } from "@worstcase/linalg";
 import { describe, expect, it } from "vitest";
-import { patternBits, sampleGates } from "../gates.js";
+import { patternBits } from "../patterns/gateSet.js";
+import { sampleGates } from "../patterns/sampleGates.js";
 import { largestGroupNorm, sumOfGroupNorms } from "../proximal/acceleratedProximal.js";
 import { clouds } from "../testing/problems.js";
 import { dualBound } from "./dualBound.js";

@@ -1,8 +1,9 @@
 import { createRng } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
-import { certifiedMargins } from "../certifiedMargins.js";
+import { certifiedMargins } from "../certificates/certifiedMargins.js";
 import { fitGatedRelu } from "../gated/fitGatedRelu.js";
-import { gatesFromVectors, patternBits, sampleGates } from "../gates.js";
+import { gatesFromVectors, patternBits } from "../patterns/gateSet.js";
+import { sampleGates } from "../patterns/sampleGates.js";
 import { clouds, pointInBall, referenceCases } from "../testing/problems.js";
 import { fitRelu, type ReluResult } from "./fitRelu.js";
 import { networkFromJson, networkScores, networkToJson } from "./reluNetwork.js";

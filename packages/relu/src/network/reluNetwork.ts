@@ -4,9 +4,9 @@
 // first: [neurons, d (+1)]   second: [classes, neurons]
 
 import { FormatError, type NumericBatch, ShapeError } from "@worstcase/core";
+import { checkFeatures } from "../checks.js";
 import { withConstant } from "../gated/robustHinge.js";
 import { flag, type GatedReluModel, numbers, wholeNumber } from "../gatedModel.js";
-import { checkFeatures } from "../gates.js";
 
 export interface ReluNetwork {
   readonly kind: "relu-network";

@@ -6,7 +6,7 @@ import type { Workspace } from "@worstcase/linalg";
 import { squaredReach } from "../ballSupport.js";
 import { HINGE_SMOOTHING, NORM_DECAY, NORM_SMOOTHING } from "../gated/gatedProblem.js";
 import { type HingeData, type HingeValue, RobustHinge } from "../gated/robustHinge.js";
-import type { GateSet } from "../gates.js";
+import type { GateSet } from "../patterns/gateSet.js";
 import { sumOfGroupNorms } from "../proximal/acceleratedProximal.js";
 import type { CompositeProblem, Objective } from "../proximal/minimise.js";
 import { PlainMetric } from "../proximal/sharedMetric.js";

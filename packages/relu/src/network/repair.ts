@@ -7,7 +7,7 @@
 import { normOf } from "@worstcase/core";
 import { ballSupport, smoothedSupport } from "../ballSupport.js";
 import { type HingeData, withConstant } from "../gated/robustHinge.js";
-import type { GateSet } from "../gates.js";
+import type { GateSet } from "../patterns/gateSet.js";
 import type { RobustCones } from "./robustCones.js";
 
 export interface Interiors {

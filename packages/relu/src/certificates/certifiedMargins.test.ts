@@ -1,10 +1,10 @@
 import { createRng, type NumericBatch } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
+import { type GatedReluModel, gatedScores } from "../gatedModel.js";
+import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
+import { sampleGates } from "../patterns/sampleGates.js";
+import { clouds, pointInBall } from "../testing/problems.js";
 import { certifiedMargins, certifiedRobustAccuracy } from "./certifiedMargins.js";
-import { type GatedReluModel, gatedScores } from "./gatedModel.js";
-import { sampleGates } from "./gates.js";
-import { networkScores, type ReluNetwork } from "./network/reluNetwork.js";
-import { clouds, pointInBall } from "./testing/problems.js";
 
 function randomModel(seed: number): { model: GatedReluModel; features: NumericBatch; labels: Int32Array } {
   const { features, labels, rng } = clouds(seed, 25, 4, 3);

@@ -1,8 +1,9 @@
 import { createRng, type NumericBatch } from "@worstcase/core";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { gatesFromVectors, patternBits, sampleGates } from "./gates.js";
-import { clouds } from "./testing/problems.js";
+import { clouds } from "../testing/problems.js";
+import { gatesFromVectors, patternBits } from "./gateSet.js";
+import { sampleGates } from "./sampleGates.js";
 
 it("patterns are distinct, equal the signs of the gates, and repeat by seed", () => {
   fc.assert(

@@ -5,11 +5,11 @@
 // A ReLU network is the case g_p = u_p, t_pc = second[c, p] u_p. The constant coordinate is not moved, so norms leave it out.
 
 import { checkLabels, type Norm, type NumericBatch } from "@worstcase/core";
-import { ballSupport, checkBall } from "./ballSupport.js";
-import { withConstant } from "./gated/robustHinge.js";
-import type { GatedReluModel } from "./gatedModel.js";
-import { checkFeatures } from "./gates.js";
-import { gatedModelOfNetwork, type ReluNetwork } from "./network/reluNetwork.js";
+import { ballSupport, checkBall } from "../ballSupport.js";
+import { checkFeatures } from "../checks.js";
+import { withConstant } from "../gated/robustHinge.js";
+import type { GatedReluModel } from "../gatedModel.js";
+import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
 
 export interface CertifyOptions {
   /** Norm of the perturbation. */
