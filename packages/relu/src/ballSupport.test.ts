@@ -1,12 +1,26 @@
-import { createRng, type Norm, normOf } from "@worstcase/core";
+import { createRng, type Norm } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
-import { ballSupport, checkBall, projectOnBall, smoothedSupport, squaredReach } from "./ballSupport.js";
+import {
+  ballSupport,
+  checkBall,
+  lengthOf,
+  normExponent,
+  type PerturbationNorm,
+  projectOnBall,
+  smoothedSupport,
+  squaredReach,
+} from "./ballSupport.js";
 import { pointInBall } from "./testing/problems.js";
 
-const norms: Norm[] = ["l1", "l2", "linf"];
+const norms: PerturbationNorm[] = ["l1", "l2", "linf", 3, 1.4];
 
 // Maximiser of z'a over the ball, written down directly.
-function directMaximum(a: Float64Array, norm: Norm, radius: number): number {
+function directMaximum(a: Float64Array, norm: PerturbationNorm, radius: number): number {
+  if (typeof norm === "number") {
+    // z proportional to sign(a) |a|^(1/(q-1)), the equality case of Hoelder's inequality
+    const z = a.map((t) => Math.sign(t) * Math.abs(t) ** (1 / (norm - 1)));
+    return (radius * z.reduce((sum, t, k) => sum + t * a[k], 0)) / lengthOf(z, 0, z.length, norm);
+  }
   if (norm === "linf") return a.reduce((sum, t) => sum + Math.max(radius * t, -radius * t), 0);
   if (norm === "l1") return Math.max(...[...a].flatMap((t) => [radius * t, -radius * t]));
   return radius * Math.hypot(...a);
@@ -45,7 +59,7 @@ describe.each(norms)("support of the %s ball", (norm) => {
       const exact = ballSupport(a, 0, length, norm, radius);
       expect(smooth).toBeLessThanOrEqual(exact + 1e-12);
       expect(smooth).toBeGreaterThanOrEqual(exact - (mu / 2) * squaredReach(norm, radius, length) - 1e-12);
-      expect(normOf(z, norm)).toBeLessThanOrEqual(radius * (1 + 1e-12));
+      expect(lengthOf(z, 0, length, normExponent(norm))).toBeLessThanOrEqual(radius * (1 + 1e-12));
       const k = trial % length;
       const up = a.slice();
       const down = a.slice();
@@ -76,6 +90,8 @@ describe.each(norms)("support of the %s ball", (norm) => {
 
 it("misuse is a setting error", () => {
   expect(() => checkBall("l3" as Norm, 1)).toThrow(/norm/);
+  expect(() => checkBall(0.9, 1)).toThrow(/norm/);
+  expect(() => checkBall(Number.NaN, 1)).toThrow(/norm/);
   expect(() => checkBall("l2", -1)).toThrow(/radius/);
   expect(() => checkBall("l2", Number.NaN)).toThrow(/radius/);
 });

@@ -3,8 +3,8 @@
 
 import { FormatError, type NumericBatch } from "@worstcase/core";
 import { checkFeatures } from "./checks.js";
-import { withConstant } from "./gated/robustHinge.js";
 import { checkGates, type GateSet } from "./patterns/gateSet.js";
+import { withConstant } from "./program/program.js";
 
 export interface GatedReluModel {
   readonly kind: "gated-relu";

@@ -21,4 +21,5 @@ export {
 export type { ConeViolation } from "./network/robustCones.js";
 export { type GateSet, gatesFromVectors } from "./patterns/gateSet.js";
 export { type SampledGates, type SampleGatesOptions, sampleGates } from "./patterns/sampleGates.js";
-export type { FitProgress, FitStatus, Objective } from "./proximal/minimise.js";
+export type { Objective } from "./program/objective.js";
+export type { FitProgress, FitStatus } from "./proximal/minimise.js";

@@ -7,9 +7,9 @@
 import { checkLabels, type Norm, type NumericBatch } from "@worstcase/core";
 import { ballSupport, checkBall } from "../ballSupport.js";
 import { checkFeatures } from "../checks.js";
-import { withConstant } from "../gated/robustHinge.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
+import { withConstant } from "../program/program.js";
 
 export interface CertifyOptions {
   /** Norm of the perturbation. */

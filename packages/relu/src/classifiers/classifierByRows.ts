@@ -9,7 +9,7 @@ import {
   type NumericBatch,
 } from "@worstcase/core";
 import { checkFeatures } from "../checks.js";
-import { withConstant } from "../gated/robustHinge.js";
+import { withConstant } from "../program/program.js";
 
 /** Rows given to a pass at once. */
 export const ROWS = 256;

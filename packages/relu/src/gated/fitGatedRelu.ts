@@ -18,10 +18,12 @@ import { checkBall, projectOnBall } from "../ballSupport.js";
 import { checkFeatures, checkPositive } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { checkGates, type GateSet, patternBits } from "../patterns/gateSet.js";
+import type { Objective } from "../program/objective.js";
+import { withConstant } from "../program/program.js";
 import { AcceleratedProximal, largestGroupNorm } from "../proximal/acceleratedProximal.js";
-import { type FitProgress, type FitStatus, minimise, type Objective } from "../proximal/minimise.js";
+import { type FitProgress, type FitStatus, minimise } from "../proximal/minimise.js";
 import { GatedProblem, HINGE_SMOOTHING } from "./gatedProblem.js";
-import { type HingeData, RobustHinge, withConstant } from "./robustHinge.js";
+import { type HingeData, RobustHinge } from "./robustHinge.js";
 
 /** Sets of at least this many samples start from a solution on every STRIDE-th sample. */
 const SUBSET_FROM = 4000;

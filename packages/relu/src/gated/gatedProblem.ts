@@ -3,8 +3,9 @@
 
 import type { Workspace } from "@worstcase/linalg";
 import { squaredReach } from "../ballSupport.js";
+import type { Objective } from "../program/objective.js";
 import { sumOfGroupNorms } from "../proximal/acceleratedProximal.js";
-import type { CompositeProblem, Objective } from "../proximal/minimise.js";
+import type { CompositeProblem } from "../proximal/minimise.js";
 import { type SharedMetric, sharedMetric } from "../proximal/sharedMetric.js";
 import { type HingeData, type HingeValue, RobustHinge } from "./robustHinge.js";
 

@@ -4,7 +4,8 @@
 // If abar_ic w + bound <= 0 the multiplier clip(abar + u/w, 0, 1) is 0 and so is the hinge: exact, no approximation.
 // reference: [P, C, D]   excess u: [n, C]   bits: [n, P]
 
-import { type HingeData, withConstant } from "./robustHinge.js";
+import { withConstant } from "../program/program.js";
+import type { HingeData } from "./robustHinge.js";
 
 /** Gradient evaluations after which the reference is renewed at the latest, and at the earliest. */
 const OLDEST = 25;

@@ -11,6 +11,7 @@
 import type { Norm, NumericBatch } from "@worstcase/core";
 import type { Workspace } from "@worstcase/linalg";
 import { smoothedSupport, squaredReach } from "../ballSupport.js";
+import { withConstant } from "../program/program.js";
 import { PairScreen } from "./pairScreen.js";
 
 export interface HingeData {
@@ -308,17 +309,4 @@ const MOST_CENTRES = 1e8;
 /** Rows per chunk: about 2 MiB of products, at most 1024 rows. */
 function chunkRows(samples: number, rowLength: number): number {
   return Math.max(1, Math.min(samples, 1024, Math.max(32, Math.floor(262144 / rowLength))));
-}
-
-/** Features as float64, with a constant 1 appended to every sample when `bias`. */
-export function withConstant(features: NumericBatch, bias: boolean): Float64Array {
-  const samples = features.shape[0];
-  const featureCount = features.shape[1];
-  const width = featureCount + (bias ? 1 : 0);
-  const inputs = new Float64Array(samples * width);
-  for (let i = 0; i < samples; i++) {
-    for (let k = 0; k < featureCount; k++) inputs[i * width + k] = features.data[i * featureCount + k];
-    if (bias) inputs[i * width + featureCount] = 1;
-  }
-  return inputs;
 }

@@ -15,8 +15,9 @@ import {
 } from "../gated/fitGatedRelu.js";
 import { HINGE_SMOOTHING } from "../gated/gatedProblem.js";
 import { RobustHinge } from "../gated/robustHinge.js";
+import type { Objective } from "../program/objective.js";
 import { AcceleratedProximal } from "../proximal/acceleratedProximal.js";
-import { type FitStatus, minimise, type Objective } from "../proximal/minimise.js";
+import { type FitStatus, minimise } from "../proximal/minimise.js";
 import { networkOfPieces, type ReluNetwork } from "./reluNetwork.js";
 import { ReluProblem } from "./reluProblem.js";
 import { type ConeViolation, RobustCones } from "./robustCones.js";

@@ -5,8 +5,8 @@
 
 import { FormatError, type NumericBatch, ShapeError } from "@worstcase/core";
 import { checkFeatures } from "../checks.js";
-import { withConstant } from "../gated/robustHinge.js";
 import { flag, type GatedReluModel, numbers, wholeNumber } from "../gatedModel.js";
+import { withConstant } from "../program/program.js";
 
 export interface ReluNetwork {
   readonly kind: "relu-network";

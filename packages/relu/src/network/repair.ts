@@ -6,8 +6,9 @@
 
 import { normOf } from "@worstcase/core";
 import { ballSupport, smoothedSupport } from "../ballSupport.js";
-import { type HingeData, withConstant } from "../gated/robustHinge.js";
+import type { HingeData } from "../gated/robustHinge.js";
 import type { GateSet } from "../patterns/gateSet.js";
+import { withConstant } from "../program/program.js";
 import type { RobustCones } from "./robustCones.js";
 
 export interface Interiors {

@@ -7,7 +7,8 @@
 
 import type { Workspace } from "@worstcase/linalg";
 import { ballSupport, smoothedSupport } from "../ballSupport.js";
-import { type HingeData, withConstant } from "../gated/robustHinge.js";
+import type { HingeData } from "../gated/robustHinge.js";
+import { withConstant } from "../program/program.js";
 
 const ROWS = 128;
 

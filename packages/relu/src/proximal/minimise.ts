@@ -5,18 +5,11 @@
 import { throwIfAborted } from "@worstcase/core";
 import type { Workspace } from "@worstcase/linalg";
 import { DualBundle } from "../gated/dualBound.js";
+import type { Objective } from "../program/objective.js";
 import { AcceleratedProximal, type SmoothPart } from "./acceleratedProximal.js";
 import type { Metric } from "./sharedMetric.js";
 
 export type FitStatus = "optimal" | "zero-optimal" | "iteration-limit" | "stalled";
-
-export interface Objective {
-  readonly total: number;
-  /** Mean robust loss. */
-  readonly loss: number;
-  /** beta times the sum of group norms. */
-  readonly regulariser: number;
-}
 
 export interface FitProgress {
   readonly type: "iteration";

@@ -9,7 +9,8 @@
 // found by a semismooth Newton method with D x D systems, one per class, started from the last step's w.
 // t, y, g: [P, C, D]   Q: [D, D]
 
-import { type HingeData, withConstant } from "../gated/robustHinge.js";
+import type { HingeData } from "../gated/robustHinge.js";
+import { withConstant } from "../program/program.js";
 
 export interface Metric {
   /** out = proximal step from y along gradient with curvature L. */

@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRng, type Norm, type NumericBatch, type Rng } from "@worstcase/core";
+import { lengthOf, normExponent, type PerturbationNorm } from "../ballSupport.js";
 
 export interface ReferenceCase {
   readonly kind: "gated" | "relu";
@@ -42,13 +43,13 @@ export function clouds(
 }
 
 /** A random point of the ball of the given norm and radius, often on its boundary. */
-export function pointInBall(rng: Rng, length: number, norm: Norm, radius: number): Float64Array {
+export function pointInBall(rng: Rng, length: number, norm: PerturbationNorm, radius: number): Float64Array {
   const point = Float64Array.from({ length }, () => rng.normal());
   if (norm === "linf") return point.map((t) => radius * (rng.uniform() < 0.5 ? Math.sign(t) : 2 * rng.uniform() - 1));
   if (norm === "l1" && rng.uniform() < 0.5) {
     const corner = rng.integer(length);
     return point.map((t, k) => (k === corner ? radius * Math.sign(t) : 0));
   }
-  const size = norm === "l2" ? Math.hypot(...point) : point.reduce((sum, t) => sum + Math.abs(t), 0);
+  const size = lengthOf(point, 0, length, normExponent(norm));
   return point.map((t) => (t * radius) / size);
 }
