@@ -19,7 +19,15 @@ export {
   type ReluNetworkJson,
 } from "./network/reluNetwork.js";
 export type { ConeViolation } from "./network/robustCones.js";
-export { type GateSet, gatesFromVectors } from "./patterns/gateSet.js";
+export { type PatternCoverage, unseenMassBound } from "./patterns/coverage.js";
+export { type EnumeratedGates, type EnumerateGatesOptions, enumerateGates } from "./patterns/enumerateGates.js";
+export type { GateKind } from "./patterns/gateDraws.js";
+export { type GateSet, gatesFromVectors, patternBits, trainingBits } from "./patterns/gateSet.js";
 export { type SampledGates, type SampleGatesOptions, sampleGates } from "./patterns/sampleGates.js";
+export {
+  type ScenarioOptions,
+  scenarioGateCount,
+  scenarioImprovementProbability,
+} from "./patterns/scenarioBound.js";
 export type { Objective } from "./program/objective.js";
 export type { FitProgress, FitStatus } from "./proximal/minimise.js";

@@ -1,8 +1,9 @@
 // A set of gates and its activation patterns: bit d_pi = 1[g_p'x_i >= 0] (math.md 13.1).
 // features: [n, d]   gates: [P, d] or, with bias, [P, d+1] with the weight of a constant 1 last   bits: [n, P], 0 or 1
 
-import { type NumericBatch, SettingError, sampleCount, sampleSize } from "@worstcase/core";
+import { type NumericBatch, SettingError, ShapeError, sampleCount, sampleSize } from "@worstcase/core";
 import { checkFeatures } from "../checks.js";
+import { GateEvaluator, unpackPatterns } from "./packedPatterns.js";
 
 export interface GateSet {
   /** Row-major gate vectors, `[count, featureCount]`, or `[count, featureCount + 1]` with bias. */
@@ -13,25 +14,42 @@ export interface GateSet {
   readonly bias: boolean;
   /** Root mean square of g_p'x over the sampled features, `[count]`; 1 where that is zero. Scales soft gates. */
   readonly scales: Float64Array;
+  /**
+   * Packed patterns `[count, ceil(n / 32)]` that hold on the training samples INSTEAD of the signs of g_p'x. Only sets drawn on
+   * perturbed data have them: such a pattern is a column of bits that no gate vector need give on the clean samples. Programs
+   * with cones use them (their neurons carry their own gates); a gated model, which opens by g_p'x, cannot.
+   */
+  readonly trainingPatterns?: Uint32Array;
 }
 
-/** Pattern bits of every gate on every sample, `[n, P]`. */
-export function patternBits(features: NumericBatch, set: Omit<GateSet, "scales">): Uint8Array {
-  const samples = sampleCount(features);
-  const bits = new Uint8Array(samples * set.count);
-  const width = set.featureCount + (set.bias ? 1 : 0);
-  for (let p = 0; p < set.count; p++) {
-    const gate = set.gates.subarray(p * width, (p + 1) * width);
-    for (let i = 0; i < samples; i++) {
-      if (preactivation(features.data, i * set.featureCount, set.featureCount, gate, set.bias) >= 0) {
-        bits[i * set.count + p] = 1;
-      }
-    }
-  }
+type GatesWithoutScales = Omit<GateSet, "scales">;
+
+/** Signs of every gate on every sample as bits `[n, P]`; `trainingPatterns` are not looked at. */
+export function patternBits(features: NumericBatch, set: GatesWithoutScales): Uint8Array {
+  const bits = new Uint8Array(sampleCount(features) * set.count);
+  new GateEvaluator(features, set.bias).forEach(set.gates, set.count, (p, i, opening) => {
+    if (opening >= 0) bits[i * set.count + p] = 1;
+  });
   return bits;
 }
 
-/** Throws ShapeError, SettingError or DataError unless the set is consistent and fits features of `featureCount` values. */
+/** Bits `[n, P]` a program with cones trains with: `trainingPatterns` where the set has them, else the signs of its gates. */
+export function trainingBits(features: NumericBatch, set: GatesWithoutScales): Uint8Array {
+  const samples = sampleCount(features);
+  if (!set.trainingPatterns) return patternBits(features, set);
+  const expected = set.count * Math.ceil(samples / 32);
+  if (set.trainingPatterns.length !== expected) {
+    throw new ShapeError({
+      argument: "gates.trainingPatterns",
+      expected: `${expected} words, ${set.count} patterns of ${samples} samples`,
+      received: set.trainingPatterns.length,
+      hint: "patterns of perturbed data belong to the samples they were drawn for",
+    });
+  }
+  return unpackPatterns(set.trainingPatterns, samples, set.count);
+}
+
+/** Throws SettingError unless the set is consistent and fits features of `featureCount` values. */
 export function checkGates(set: GateSet, featureCount: number, argument: string): void {
   const width = set.featureCount + (set.bias ? 1 : 0);
   if (
@@ -56,30 +74,5 @@ export function gatesFromVectors(gates: Float64Array, features: NumericBatch, bi
   const count = gates.length / (featureCount + (bias ? 1 : 0));
   const set = { gates: gates.slice(), count, featureCount, bias };
   checkGates({ ...set, scales: new Float64Array(0) }, featureCount, "gates");
-  return { ...set, scales: gateScales(features, set) };
-}
-
-export function gateScales(features: NumericBatch, set: Omit<GateSet, "scales">): Float64Array {
-  const samples = sampleCount(features);
-  const width = set.featureCount + (set.bias ? 1 : 0);
-  return Float64Array.from({ length: set.count }, (_, p) => {
-    const gate = set.gates.subarray(p * width, (p + 1) * width);
-    let square = 0;
-    for (let i = 0; i < samples; i++) {
-      square += preactivation(features.data, i * set.featureCount, set.featureCount, gate, set.bias) ** 2;
-    }
-    return Math.sqrt(square / samples) || 1;
-  });
-}
-
-export function preactivation(
-  data: Float32Array | Float64Array,
-  from: number,
-  featureCount: number,
-  gate: Float64Array,
-  bias: boolean,
-): number {
-  let sum = bias ? gate[featureCount] : 0;
-  for (let k = 0; k < featureCount; k++) sum += gate[k] * data[from + k];
-  return sum;
+  return { ...set, scales: new GateEvaluator(features, bias).scales(set.gates, count) };
 }
