@@ -10,7 +10,7 @@
 
 import { type NumericBatch, ResourceError, sampleCount, sampleSize } from "@worstcase/core";
 import { checkFeatures } from "../checks.js";
-import { withConstant } from "../gated/robustHinge.js";
+import { withConstant } from "../program/program.js";
 import type { GateSet } from "./gateSet.js";
 import { lengthOf, OrthogonalRows } from "./orthogonalRows.js";
 import { GateEvaluator } from "./packedPatterns.js";
