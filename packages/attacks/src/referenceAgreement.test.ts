@@ -46,7 +46,7 @@ const known: Record<string, () => Attack | Attack<Classifier>> = {
   "fab targeted": () => withinBudget(fab()),
   square: () => square(),
   "mi-fgsm": () => miFgsm(),
-  pgd: () => pgd({ loss: "cross-entropy" }),
+  pgd: () => pgd({ loss: "cross-entropy", schedule: "constant" }),
   fgsm: () => fgsm({ loss: "cross-entropy" }),
 };
 

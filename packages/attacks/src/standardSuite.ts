@@ -3,6 +3,7 @@
 //   standard: APGD cross-entropy, APGD towards 9 targets, FAB towards 9 targets, Square with 5,000 queries
 //   plus:     APGD cross-entropy and dlr with 5 restarts, FAB with 5 restarts, Square, APGD and FAB towards 9 targets
 //   rand:     APGD cross-entropy and dlr with 20 gradients averaged at each step, for randomised models
+// A model with hidden gradients gets one more pair of members: the APGD members of its preset along the gradients of a surrogate.
 //   quick:    ours, for a first look: APGD cross-entropy with 30 steps, towards 3 targets with 30 steps, Square with 500 queries
 
 import type { Classifier, DifferentiableClassifier, LabelledBatch, Norm, Warning } from "@worstcase/core";
@@ -31,6 +32,8 @@ export interface SuiteOptions {
   readonly norm: Norm;
   /** Default `standard`. */
   readonly preset?: SuitePreset | undefined;
+  /** For models whose own gradients mislead, such as hard gates: the APGD members run along these gradients as well. */
+  readonly surrogate?: DifferentiableClassifier | undefined;
 }
 
 /**
@@ -38,7 +41,7 @@ export interface SuiteOptions {
  * dlr loss by the targeted margin; there are never more targets than other classes. Throws SettingError on an unknown preset or norm.
  */
 export function standardSuite(model: Pick<Classifier, "classCount">, options: SuiteOptions): StandardSuite {
-  const { norm, preset = "standard" } = options;
+  const { norm, preset = "standard", surrogate } = options;
   const { classCount } = model;
   if (!["standard", "plus", "rand", "quick"].includes(preset)) {
     throw new SettingError({ argument: "options.preset", expected: "standard, plus, rand or quick", received: preset });
@@ -63,7 +66,9 @@ export function standardSuite(model: Pick<Classifier, "classCount">, options: Su
   const usesRatio = preset === "plus" || preset === "rand";
   if (usesRatio && classCount < 3) replace("the dlr loss");
   if (preset !== "rand" && classCount < 4) replace("the targeted dlr loss");
-  const attacks = list(preset, { norm, targets, fabTargets, ratio, targetedRatio }).filter(({ attack }) => {
+  const members = list(preset, { norm, targets, fabTargets, ratio, targetedRatio });
+  if (surrogate) choices.push(`the APGD members run along the gradients of ${surrogate.id} as well`);
+  const attacks = (surrogate ? withSurrogate(members, surrogate) : members).filter(({ attack }) => {
     if (attack.needs.norms.includes(norm)) return true;
     choices.push(`${attack.name} is left out: it is not available in ${norm}`);
     return false;
@@ -108,6 +113,14 @@ function list(preset: SuitePreset, choice: Choice): NamedAttack[] {
   return [named("apgd cross-entropy", apgd({ restarts })), targeted(100), fabTargeted, named("square", square())];
 }
 
+/** The APGD members once more, along the gradients of the surrogate, right after the last of them. */
+function withSurrogate(members: readonly NamedAttack[], surrogate: DifferentiableClassifier): NamedAttack[] {
+  const gradient = members.filter(({ attack }) => attack.name === "apgd");
+  const through = gradient.map(({ name, attack }) => ({ name: `${name}, surrogate`, attack, surrogate }));
+  const place = members.indexOf(gradient[gradient.length - 1]) + 1;
+  return [...members.slice(0, place), ...through, ...members.slice(place)];
+}
+
 function counted(targets: number): string {
   return `${targets} ${targets === 1 ? "target" : "targets"}`;
 }
@@ -130,7 +143,7 @@ export async function evaluateStandard(
 ): Promise<StandardResult> {
   const suite = standardSuite(model, options);
   for (const warning of suite.warnings) options.onEvent?.({ type: "warning", warning });
-  const { preset: _preset, ...rest } = options;
+  const { preset: _preset, surrogate: _surrogate, ...rest } = options;
   const result = await evaluateRobustness(model, batch, { ...rest, attacks: suite.attacks, order: "survivors" });
   const { preset, classCount, choices } = suite;
   return { ...result, warnings: [...suite.warnings, ...result.warnings], suite: { preset, classCount, choices } };

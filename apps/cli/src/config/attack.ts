@@ -3,7 +3,7 @@
 import type { Norm } from "@worstcase/core";
 import { SettingError } from "@worstcase/core";
 import { z } from "zod";
-import { count, numericList } from "./fields.js";
+import { count, numericList, wordList } from "./fields.js";
 import { backboneNames, backendNames } from "./robustify.js";
 
 export const attackSchema = z.strictObject({
@@ -24,6 +24,10 @@ export const attackSchema = z.strictObject({
     .default("standard")
     .describe("attacks (quick, standard, plus, rand)"),
   norm: z.enum(["linf", "l2", "l1"]).default("linf").describe("norm of perturbations (linf, l2, l1)"),
+  compare: z
+    .preprocess((value) => (value === "none" ? [] : value), z.union([z.tuple([]), wordList(["fgsm", "pgd"])]))
+    .default(["fgsm", "pgd"])
+    .describe("attacks on all images beside the suite: fgsm, pgd (100 steps; quick: 20), or none"),
   epsilon: numericList(z.number().positive())
     .optional()
     .describe("budgets in pixel units, 1/255,2/255 or 1/255..8/255 (default: linf 1,2,4,8/255; l2 0.5; l1 12)"),

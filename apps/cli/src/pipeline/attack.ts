@@ -5,9 +5,15 @@ import {
   type Accuracy,
   type AttackSummary,
   type AttackUnit,
+  evaluateRobustness,
   evaluateStandard,
+  fgsm,
+  type NamedAttack,
+  pgd,
+  type RobustnessResult,
   type StandardResult,
   standardSuite,
+  type UnitEvent,
 } from "@worstcase/attacks";
 import {
   createRng,
@@ -16,6 +22,7 @@ import {
   type Norm,
   throwIfAborted,
   type Warning,
+  type WorkEvent,
 } from "@worstcase/core";
 import { attach } from "@worstcase/head";
 import { type AttackConfig, budgetsOf } from "../config/attack.js";
@@ -38,6 +45,8 @@ export interface AttackRow {
   /** In pixel units. */
   readonly epsilons: readonly number[];
   readonly clean: Accuracy;
+  /** Attacks on all images, each on its own; not part of the suite. */
+  readonly compared: readonly AttackSummary[];
   /** In the order they ran; an attack's accuracy is that after it and all before it. */
   readonly attacks: readonly AttackSummary[];
   /** Accuracy under the whole suite, and what was adapted to the number of classes or the norm. */
@@ -71,7 +80,10 @@ export async function attack(config: AttackConfig, folder: RunFolder, tools: Pro
   try {
     checkBackbone(subjects, backbone);
     // widths are checked before anything is written
-    const models = subjects.heads.map(({ classifier }) => attach(extractor, classifier ?? backbone.head));
+    const models = subjects.heads.map(({ classifier, surrogate }) => ({
+      model: attach(extractor, classifier ?? backbone.head),
+      surrogate: surrogate ? attach(extractor, surrogate) : undefined,
+    }));
     const prints = subjects.heads.map(({ name, fingerprint }) => [`head ${name}`, fingerprint]);
     const inputs = { test: images.fingerprint, backbone: extractor.fingerprint, backend: extractor.backend };
     await folder.tie({ ...inputs, ...Object.fromEntries(prints) });
@@ -121,32 +133,53 @@ function checkBackbone({ backboneFingerprint, setting }: AttackSubjects, { extra
   });
 }
 
+/** A model with the gradients that see through its gates, where its own do not. */
+interface Attacked {
+  readonly model: DifferentiableClassifier;
+  readonly surrogate: DifferentiableClassifier | undefined;
+}
+
+interface Results {
+  readonly suite: StandardResult;
+  readonly compared: RobustnessResult | null;
+}
+
+/** FGSM and PGD as they are usually reported, with the cross-entropy. */
+function comparedAttacks({ compare, preset }: AttackConfig): NamedAttack[] {
+  const steps = preset === "quick" ? 20 : 100;
+  return compare.map((name) =>
+    name === "fgsm"
+      ? { name: "fgsm", attack: fgsm({ loss: "cross-entropy" }) }
+      : { name: `pgd ${steps}`, attack: pgd({ loss: "cross-entropy", steps }) },
+  );
+}
+
 async function evaluate(
   config: AttackConfig,
   folder: RunFolder,
   tools: ProgressTools,
   prefix: string,
   name: string,
-  model: DifferentiableClassifier,
+  { model, surrogate }: Attacked,
   { test }: TestImages,
-): Promise<StandardResult> {
+): Promise<Results> {
   const { norm, preset } = config;
   const epsilons = budgetsOf(config);
   const completed = await folder.kept<AttackUnit>(`${prefix}-`, jsonUnit());
   const writes: Promise<void>[] = [];
-  const total = standardSuite(model, { norm, preset }).attacks.length * epsilons.length;
+  const attacks = comparedAttacks(config).filter(({ attack }) => attack.needs.norms.includes(norm));
+  const members = standardSuite(model, { norm, preset, surrogate }).attacks.length + attacks.length;
   let done = completed.length;
   const show = (values: Readonly<Record<string, number>>) =>
-    tools.onEvent({ type: "progress", task: `attack ${name}`, done, total, values });
-  const result = await evaluateStandard(model, test, {
+    tools.onEvent({ type: "progress", task: `attack ${name}`, done, total: members * epsilons.length, values });
+  const settings = {
     norm,
-    preset,
     epsilons,
     rng: createRng(config.seed),
     batchSize: config.batch,
     completed,
     signal: tools.signal,
-    onEvent: (event) => {
+    onEvent: (event: WorkEvent | UnitEvent) => {
       // warnings are in the result
       if (event.type === "progress") show({ [event.task.replace(/ at .*/, "")]: event.done / event.total });
       if (event.type !== "unit") return;
@@ -156,13 +189,15 @@ async function evaluate(
       done++;
       show({});
     },
-  });
+  };
+  const compared = attacks.length > 0 ? await evaluateRobustness(model, test, { ...settings, attacks }) : null;
+  const suite = await evaluateStandard(model, test, { ...settings, preset, surrogate });
   await Promise.all(writes);
-  return result;
+  return { suite, compared };
 }
 
-function rowOf(head: HeadToAttack, backbone: string, dataset: string, result: StandardResult): AttackRow {
-  const { samples, norm, epsilons, clean, attacks, worst, suite, calls, units, warnings, masking } = result;
+function rowOf(head: HeadToAttack, backbone: string, dataset: string, { suite: whole, compared }: Results): AttackRow {
+  const { samples, norm, epsilons, clean, attacks, worst, suite, calls, units, warnings, masking } = whole;
   return {
     model: head.name,
     kind: head.kind,
@@ -173,6 +208,7 @@ function rowOf(head: HeadToAttack, backbone: string, dataset: string, result: St
     norm,
     epsilons,
     clean,
+    compared: compared?.attacks ?? [],
     attacks,
     suite: { ...suite, accuracy: worst },
     calls,

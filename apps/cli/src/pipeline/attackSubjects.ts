@@ -27,6 +27,8 @@ export interface HeadToAttack {
   readonly fingerprint: string;
   /** Over backbone features; null for the backbone's own head. */
   readonly classifier: DifferentiableClassifier | null;
+  /** The same head with gradients that see through its gates; null where its own gradients are true. */
+  readonly surrogate: DifferentiableClassifier | null;
 }
 
 export interface AttackSubjects {
@@ -43,6 +45,7 @@ const ownHead: HeadToAttack = {
   file: null,
   fingerprint: "",
   classifier: null,
+  surrogate: null,
 };
 
 /** Throws DataError when a file or head is not there, FormatError naming the file when it is damaged. */
@@ -103,8 +106,8 @@ function placesOf({ dataDir, backend, workers, limit, download }: AttackConfig) 
 async function openHead(path: string, argument: string): Promise<HeadToAttack> {
   const bytes = await readBytes(path, argument);
   try {
-    const { name, kind, classifier } = loadHead(bytes);
-    return { name, kind, file: path, fingerprint: fingerprint(bytes), classifier };
+    const { name, kind, classifier, surrogate } = loadHead(bytes);
+    return { name, kind, file: path, fingerprint: fingerprint(bytes), classifier, surrogate };
   } catch (error) {
     if (!isWorstcaseError(error)) throw error;
     const { argument: part, expected, received } = (error as WorstcaseError).details;

@@ -15,6 +15,7 @@ const row: AttackRow = {
   norm: "linf",
   epsilons: [4 / 255, 0.1],
   clean: accuracy(9),
+  compared: [],
   attacks: [
     {
       name: "apgd",

@@ -15,6 +15,11 @@ describeAttack({
 });
 describeAttack({ name: "pgd that stops at success", create: () => pgd({ steps: 7 }) });
 describeAttack({ name: "pgd from the FGSM point only", create: () => pgd({ steps: 3, restarts: 0 }) });
+describeAttack({
+  name: "pgd with constant steps",
+  create: () => pgd({ schedule: "constant", stopWhenFooled: false }),
+  exactOnLinear: true,
+});
 
 /** Two classes with margin for label 0 equal to `margin(x)`, in two dimensions. */
 function planar(
@@ -84,6 +89,24 @@ describe("pgd", () => {
     expect(many.loss[0]).toBeGreaterThan(0);
   });
 
+  it("reaches the worst point of a curved margin on an l2 ball, where constant steps of 2.5 epsilon in all stop short", async () => {
+    const margin = (x: number, y: number) => x * x - 0.5 * y * y + 0.6 * x * y + 0.3 * x + 2 * y;
+    const model = planar(margin, (x, y) => [2 * x + 0.6 * y + 0.3, -y + 0.6 * x + 2]);
+    // the margin is convex along x, so its top lies on the circle: the best of a million of its points
+    let top = Number.NEGATIVE_INFINITY;
+    for (let k = 0; k < 1e6; k++) {
+      const angle = (2 * Math.PI * k) / 1e6;
+      top = Math.max(top, margin(Math.cos(angle), Math.sin(angle)));
+    }
+    const reached = async (schedule: "decaying" | "constant") => {
+      const attack = pgd({ steps: 100, restarts: 0, schedule, stopWhenFooled: false });
+      const { data } = await attack.run(model, samples([0, 0]), at("l2", 1));
+      return top - margin(data[0], data[1]);
+    };
+    expect(Math.abs(await reached("decaying"))).toBeLessThan(1e-9);
+    expect(await reached("constant")).toBeGreaterThan(1e-4);
+  });
+
   it("escapes a plateau by its random starts", async () => {
     // flat for y <= 0.1; above it the margin grows with y. The FGSM point of a zero gradient is the sample itself (linf).
     const model = planar(
@@ -98,7 +121,7 @@ describe("pgd", () => {
   });
 
   it("keeps the best iterate, not the last", async () => {
-    // steps of 2.5 epsilon / 1 jump over the narrow top at 0.5 epsilon; the clean point is the best that is ever visited
+    // a step of epsilon jumps over the narrow top at 0.5 epsilon; the clean point is the best that is ever visited
     const model = planar(
       (x) => -Math.abs(x) - 0.1,
       (x) => [x === 0 ? 1 : -Math.sign(x), 0],
