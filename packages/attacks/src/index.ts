@@ -18,6 +18,7 @@ export { type AttackGap, attackGap } from "./exact/attackGap.js";
 export { type ExactWorstCase, exactAttack } from "./exact/exactAttack.js";
 export { type FabSettings, fab } from "./fab/fab.js";
 export { type FgsmSettings, fgsm } from "./fgsm/fgsm.js";
+export { type FixedPatternSettings, fixedPattern } from "./fixed-pattern/fixedPattern.js";
 export { type HopSkipJumpSettings, hopSkipJump } from "./hop-skip-jump/hopSkipJump.js";
 export { type InspectOptions, inspectModel } from "./inspectModel.js";
 export { type MiFgsmSettings, miFgsm } from "./mi-fgsm/miFgsm.js";

@@ -75,12 +75,26 @@ describe("standardSuite", () => {
       "fab, 3 targets",
       "square",
     ]);
-    expect(attacks.map((member) => member.surrogate)).toEqual([undefined, undefined, surrogate, surrogate, undefined, undefined]);
+    expect(attacks.map((member) => member.surrogate)).toEqual([
+      undefined,
+      undefined,
+      surrogate,
+      surrogate,
+      undefined,
+      undefined,
+    ]);
     expect(choices.join()).toContain(surrogate.id);
   });
 
   it("breaks through hard steps with the surrogate, and takes that for masking", async () => {
-    const smooth = linearToy([[1, -1], [-1, 1]], [0, 0], { lower: 0, upper: 1 });
+    const smooth = linearToy(
+      [
+        [1, -1],
+        [-1, 1],
+      ],
+      [0, 0],
+      { lower: 0, upper: 1 },
+    );
     const model = quantisedToy(smooth, 0.1);
     const rng = createRng(4);
     const inputs = { data: Float64Array.from({ length: 80 }, () => rng.uniform()), shape: [40, 2] };

@@ -10,6 +10,12 @@ export {
   summarise,
 } from "./calibrateRadius.js";
 export { linearToIsotropic, toIsotropic } from "./commonCoordinates.js";
+export { exactAttackOf } from "./exact/exactAttackOf.js";
+export {
+  type PolynomialWorstCaseOptions,
+  polynomialAttack,
+  polynomialWorstCase,
+} from "./exact/polynomialWorstCase.js";
 export { cachedFeatures, type FeatureCacheOptions } from "./featureCache.js";
 export { applyScaling, type FeatureScaling, fitScaling, pullBackScaling } from "./featureScaling.js";
 export { readIfPresent, writeWhole } from "./files.js";

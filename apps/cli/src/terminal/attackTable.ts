@@ -8,7 +8,19 @@ export function formatAttackReport({ rows, backbone, data }: AttackReport): stri
   const { norm, suite } = rows[0]!;
   const titles = [...new Set(rows.flatMap(({ attacks }) => attacks.map(({ name }) => name)))];
   const beside = [...new Set(rows.flatMap(({ compared }) => compared.map(({ name }) => name)))];
-  const header = ["model", "epsilon", "clean", ...beside, ...titles, "suite", "95 %", "forward", "gradient", "s", "masking"];
+  const header = [
+    "model",
+    "epsilon",
+    "clean",
+    ...beside,
+    ...titles,
+    "suite",
+    "95 %",
+    "forward",
+    "gradient",
+    "s",
+    "masking",
+  ];
   const unit = norm === "linf" ? "l-infinity, pixels in [0, 1]" : `${norm}, pixels in [0, 1]`;
   const choices = [...new Set(rows.flatMap((row) => row.suite.choices))];
   const warnings = rows.flatMap((row) =>
@@ -22,7 +34,9 @@ export function formatAttackReport({ rows, backbone, data }: AttackReport): stri
       rows.flatMap((row) => linesOf(row, beside, titles)),
     ),
     "",
-    ...(beside.length > 0 ? [`${beside.join(", ")}: on all images, with the cross-entropy, not part of the suite`] : []),
+    ...(beside.length > 0
+      ? [`${beside.join(", ")}: on all images, with the cross-entropy, not part of the suite`]
+      : []),
     "attacks: accuracy after the attack and all before it, each on the images that survived; upper bounds on robust accuracy",
     "95 %: Wilson interval of the suite; forward, gradient: images given to the model, over all epsilons; masking: codes of warnings",
     ...choices.map((choice) => `suite: ${choice}`),

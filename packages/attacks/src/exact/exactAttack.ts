@@ -2,6 +2,7 @@
 // comes from outside as a function, so this package knows no model. Its points are verified by the harness like those of any attack.
 
 import {
+  type Bounds,
   type Budget,
   type Classifier,
   type LabelledBatch,
@@ -11,6 +12,7 @@ import {
 } from "@worstcase/core";
 import type { Attack } from "../attack.js";
 import { checkAttackRun } from "../checks.js";
+import { PerturbationSet } from "../perturbationSet.js";
 
 /** Belongs to one model: the function knows its weights. */
 export interface ExactWorstCase {
@@ -20,7 +22,11 @@ export interface ExactWorstCase {
   /** Everything that changes the points. JSON-serialisable. */
   readonly settings?: Readonly<Record<string, unknown>> | undefined;
   /** For every sample a point of the budget, inside the model's bounds, where its margin is largest; shape of `batch.inputs`. */
-  worstPoints(batch: LabelledBatch, budget: Budget): NumericBatch | Promise<NumericBatch>;
+  worstPoints(
+    batch: LabelledBatch,
+    budget: Budget,
+    context: { readonly bounds: Bounds; readonly signal?: AbortSignal | undefined },
+  ): NumericBatch | Promise<NumericBatch>;
 }
 
 /**
@@ -37,13 +43,18 @@ export function exactAttack(method: ExactWorstCase): Attack<Classifier> {
     settings,
     async run(model, batch, options): Promise<NumericBatch> {
       checkAttackRun(model, batch, { name, needs }, options);
-      const points = await method.worstPoints(batch, options.budget);
+      const points = await method.worstPoints(batch, options.budget, { bounds: model.bounds, signal: options.signal });
       if (points.data.length !== batch.inputs.data.length) {
         const expected = `shape [${batch.inputs.shape.join(", ")}], that of the inputs`;
         throw new ShapeError({ argument: `result of ${name}`, expected, received: points.shape });
       }
       const data = batch.inputs.data.slice();
       data.set(points.data);
+      // float32 inputs: rounding may lead out of the budget by more than the harness allows
+      if (data instanceof Float32Array) {
+        const set = new PerturbationSet(batch.inputs, options.budget, model.bounds);
+        for (let i = 0; i < batch.labels.length; i++) set.project(data, i, i);
+      }
       return { data, shape: batch.inputs.shape };
     },
   };

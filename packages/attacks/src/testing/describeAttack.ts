@@ -188,7 +188,7 @@ function describeLinear(create: () => Attack, norm: Norm): void {
       const label = batch.labels[i];
       const x = batch.inputs.data.subarray(5 * i, 5 * i + 5);
       const slope = weights[1 - label].map((w, k) => w - weights[label][k]);
-      const moves = norm === "linf" ? clippedSigns(slope, x, epsilon) : clippedRay(slope, x, epsilon);
+      const moves = { linf: clippedSigns, l2: clippedRay, l1: clippedLargest }[norm](slope, x, epsilon);
       const exact = linearMargin(model, x, label) + slope.reduce((sum, s, k) => sum + s * moves[k], 0);
       expect(linearMargin(model, result.data.subarray(5 * i, 5 * i + 5), label)).toBeCloseTo(exact, 8);
       if (exact < linearWorstMargin(model, x, label, norm, epsilon) - 1e-6) clipped++;
@@ -259,6 +259,18 @@ function identity(classes: number, features: number): number[][] {
 /** linf in [0, 1]: each coordinate moves alone to min(epsilon, distance to its bound). */
 function clippedSigns(slope: readonly number[], x: ArrayLike<number>, epsilon: number): number[] {
   return slope.map((s, k) => (s > 0 ? Math.min(epsilon, 1 - x[k]) : s < 0 ? -Math.min(epsilon, x[k]) : 0));
+}
+
+/** l1 inside [0, 1]: the coordinates with the largest slopes first, each to its bound, until epsilon is spent. */
+function clippedLargest(slope: readonly number[], x: ArrayLike<number>, epsilon: number): number[] {
+  const moves = slope.map(() => 0);
+  let left = epsilon;
+  for (const k of [...slope.keys()].sort((a, b) => Math.abs(slope[b]) - Math.abs(slope[a]))) {
+    const move = slope[k] === 0 ? 0 : Math.min(left, slope[k] > 0 ? 1 - x[k] : x[k]);
+    moves[k] = Math.sign(slope[k]) * move;
+    left -= move;
+  }
+  return moves;
 }
 
 /** l2 in [0, 1]: clip(t s) with its length equal to epsilon, or every coordinate at its bound; t by bisection. */

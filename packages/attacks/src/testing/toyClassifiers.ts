@@ -1,6 +1,7 @@
 // Small classifiers whose worst cases are known in closed form, to check attacks against.
 //   linear:    f(x) = W x + b                     W: [classes, features], b: [classes]
 //   quadratic: f_c(x) = -||x - m_c||^2            two classes: margin linear in x, so the linear closed forms hold
+//   ReLU:      f(x) = V max(0, U x + u)           V: [classes, hidden], U: [hidden, features], u: [hidden]
 //   quantised: f(x) = g(step * round(x / step))   exactly zero gradient almost everywhere
 
 import {
@@ -52,6 +53,32 @@ export function quadraticToy(
       slopes.reduce((sum, slope, c) => sum - 2 * slope * (x[k] - centres[c][k]), 0),
     ),
   );
+}
+
+export interface ReluToyWeights {
+  /** `[hidden][features]` */
+  readonly inner: readonly (readonly number[])[];
+  /** `[hidden]` */
+  readonly offsets: readonly number[];
+  /** `[classes][hidden]` */
+  readonly outer: readonly (readonly number[])[];
+}
+
+/** One hidden layer of ReLU units in float64, for inputs of shape `[samples, features]`. */
+export function reluToy({ inner, offsets, outer }: ReluToyWeights): DifferentiableClassifier {
+  const features = inner[0].length;
+  const open = (x: ArrayLike<number>) => inner.map((row, h) => row.reduce((sum, w, k) => sum + w * x[k], offsets[h]));
+  const logits = (inputs: NumericBatch) =>
+    mapRows(inputs, outer.length, (x) => {
+      const hidden = open(x).map((value) => Math.max(0, value));
+      return outer.map((row) => row.reduce((sum, w, h) => sum + w * hidden[h], 0));
+    });
+  return smooth("ReLU toy", features, outer.length, "unbounded", logits, (x, slopes) => {
+    const back = open(x).map((value, h) =>
+      value > 0 ? slopes.reduce((sum, slope, c) => sum + slope * outer[c][h], 0) : 0,
+    );
+    return Array.from({ length: features }, (_, k) => back.reduce((sum, slope, h) => sum + slope * inner[h][k], 0));
+  });
 }
 
 /** The model on inputs rounded to multiples of `step`: masked on purpose, its gradient is exactly zero. */
