@@ -33,10 +33,10 @@ export function certifiedMargins(
   checkLabels(labels, features.shape[0], model.classCount);
   const margins = new Float64Array(features.shape[0]);
   if (model.kind === "relu-network" && model.neurons === 0) return margins;
-  const certifier = new Certifier(model.kind === "gated-relu" ? model : gatedModelOfNetwork(model), norm, radius);
+  const certifier = new ClosedForm(model.kind === "gated-relu" ? model : gatedModelOfNetwork(model), norm);
   const inputs = withConstant(features, true);
   const stride = model.featureCount + 1;
-  for (let i = 0; i < margins.length; i++) margins[i] = certifier.margin(inputs, i * stride, labels[i]);
+  for (let i = 0; i < margins.length; i++) margins[i] = certifier.margin(inputs, i * stride, labels[i], radius);
   return margins;
 }
 
@@ -51,26 +51,26 @@ export function certifiedRobustAccuracy(
   return margins.filter((margin) => margin > 0).length / margins.length;
 }
 
-class Certifier {
+/** The bound for one sample at a time and any radius. */
+export class ClosedForm {
   private readonly width: number;
   private readonly gateWidth: number;
   private readonly gateReach: Float64Array;
   private readonly open: Float64Array;
   private readonly difference: Float64Array;
   private readonly unstable: Int32Array;
-  /** radius ||t_py - t_pc||_{q*} by [P, C, C], filled on demand; negative means not yet. */
+  /** ||t_py - t_pc||_{q*} by [P, C, C], filled on demand; negative means not yet. */
   private readonly pairReach: Float64Array;
 
   constructor(
     private readonly model: GatedReluModel,
     private readonly norm: Norm,
-    private readonly radius: number,
   ) {
     const { gates, classCount, featureCount, bias } = model;
     this.width = featureCount + (bias ? 1 : 0);
     this.gateWidth = featureCount + (gates.bias ? 1 : 0);
     this.gateReach = Float64Array.from({ length: gates.count }, (_, p) =>
-      ballSupport(gates.gates, p * this.gateWidth, featureCount, norm, radius),
+      ballSupport(gates.gates, p * this.gateWidth, featureCount, norm, 1),
     );
     this.open = new Float64Array(classCount * this.width);
     this.difference = new Float64Array(this.width);
@@ -78,7 +78,8 @@ class Certifier {
     this.pairReach = new Float64Array(gates.count * classCount * classCount).fill(-1);
   }
 
-  margin(inputs: Float64Array, x: number, label: number): number {
+  /** Lower bound of the margin of the sample whose d + 1 inputs begin at x. */
+  margin(inputs: Float64Array, x: number, label: number, radius: number): number {
     const { gates, classCount, featureCount, weights } = this.model;
     const { width, gateWidth, open, difference, unstable } = this;
     open.fill(0);
@@ -86,7 +87,7 @@ class Certifier {
     for (let p = 0; p < gates.count; p++) {
       let opening = 0;
       for (let k = 0; k < gateWidth; k++) opening += gates.gates[p * gateWidth + k] * inputs[x + k];
-      const reach = this.gateReach[p];
+      const reach = radius * this.gateReach[p];
       const slack = 1e-12 * (Math.abs(opening) + reach); // rounding: near ties count as unstable
       if (opening - reach > slack || (reach === 0 && opening >= 0)) {
         const from = p * classCount * width;
@@ -101,14 +102,21 @@ class Certifier {
         difference[k] = open[label * width + k] - open[c * width + k];
         bound += difference[k] * inputs[x + k];
       }
-      bound -= ballSupport(difference, 0, featureCount, this.norm, this.radius);
-      for (let u = 0; u < unstableCount; u++) bound += this.unstablePart(unstable[u], label, c, inputs, x);
+      bound -= ballSupport(difference, 0, featureCount, this.norm, radius);
+      for (let u = 0; u < unstableCount; u++) bound += this.unstablePart(unstable[u], label, c, inputs, x, radius);
       least = Math.min(least, bound);
     }
     return least;
   }
 
-  private unstablePart(p: number, label: number, rival: number, inputs: Float64Array, x: number): number {
+  private unstablePart(
+    p: number,
+    label: number,
+    rival: number,
+    inputs: Float64Array,
+    x: number,
+    radius: number,
+  ): number {
     const { classCount, featureCount, weights } = this.model;
     const { width, difference } = this;
     const own = (p * classCount + label) * width;
@@ -116,9 +124,9 @@ class Certifier {
     const entry = (p * classCount + label) * classCount + rival;
     if (this.pairReach[entry] < 0) {
       for (let k = 0; k < width; k++) difference[k] = weights[own + k] - weights[other + k];
-      this.pairReach[entry] = ballSupport(difference, 0, featureCount, this.norm, this.radius);
+      this.pairReach[entry] = ballSupport(difference, 0, featureCount, this.norm, 1);
     }
-    let score = -this.pairReach[entry];
+    let score = -radius * this.pairReach[entry];
     for (let k = 0; k < width; k++) score += (weights[own + k] - weights[other + k]) * inputs[x + k];
     return Math.min(0, score);
   }
