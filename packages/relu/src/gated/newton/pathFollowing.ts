@@ -34,6 +34,15 @@ export interface PathOutcome {
   readonly iterations: number;
   /** Best pieces `[P, outputs, D]`. */
   readonly pieces: Float64Array;
+  readonly dual: DualPoint;
+}
+
+/** The dual point of `lowerBound`, before scaling; see certifier.ts. */
+export interface DualPoint {
+  /** `[n, outputs, D]` */
+  readonly slopes: Float64Array;
+  readonly linear: number;
+  readonly quadratic: number;
 }
 
 const FIRST_MU = 0.3;
@@ -54,6 +63,7 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
   let best: Objective = { total: Number.POSITIVE_INFINITY, loss: 0, regulariser: 0 };
   const bestPieces = pieces.slice();
   let lowerBound = 0;
+  const dual = { slopes: new Float64Array(program.samples * row), linear: 0, quadratic: 0 };
   let mu = options.start ? WARM_MU : FIRST_MU;
   let steps = 0;
   let iteration = 0;
@@ -64,7 +74,13 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
     throwIfAborted(options.signal, options.where);
     const value = system.evaluate(mu);
     const { out } = system;
-    lowerBound = Math.max(lowerBound, certifier.bound(system.slopes, out));
+    const bound = certifier.bound(system.slopes, out);
+    if (bound > lowerBound) {
+      lowerBound = bound;
+      dual.slopes.set(system.slopes);
+      dual.linear = out.linear;
+      dual.quadratic = out.quadratic;
+    }
     const regulariser = program.beta * regulariserOf(program, system.point);
     if (out.loss + regulariser < best.total) {
       best = { total: out.loss + regulariser, loss: out.loss, regulariser };
@@ -72,7 +88,7 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
     }
     const gap = relative(best.total, lowerBound);
     const finish = (status: FitStatus): PathOutcome => {
-      return { status, objective: best, lowerBound, gap, iterations: iteration, pieces: bestPieces };
+      return { status, objective: best, lowerBound, gap, iterations: iteration, pieces: bestPieces, dual };
     };
     options.onEvent?.({ type: "iteration", iteration, objective: best.total, lowerBound, gap });
     if (gap <= tolerance) return finish(best.regulariser === 0 ? "zero-optimal" : "optimal");
