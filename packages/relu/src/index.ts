@@ -26,6 +26,12 @@ export { type PatternCoverage, unseenMassBound } from "./patterns/coverage.js";
 export { type EnumeratedGates, type EnumerateGatesOptions, enumerateGates } from "./patterns/enumerateGates.js";
 export type { GateKind } from "./patterns/gateDraws.js";
 export { type GateSet, gatesFromVectors, patternBits, trainingBits } from "./patterns/gateSet.js";
+export {
+  type GeneratedGates,
+  type GenerateGatesOptions,
+  type GenerationRound,
+  generateGates,
+} from "./patterns/generateGates.js";
 export { type SampledGates, type SampleGatesOptions, sampleGates } from "./patterns/sampleGates.js";
 export {
   type ScenarioOptions,
