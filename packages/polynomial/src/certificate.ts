@@ -10,7 +10,7 @@ import { checkFinite, type NumericBatch, ShapeError } from "@worstcase/core";
 import { chooseKernels, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "./activation.js";
 import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
-import { type LossShape, lossShape, type MarginLoss } from "./marginLoss.js";
+import { type LossName, type LossShape, lossShape } from "./marginLoss.js";
 import { createSphereSolver, type SphereExtremes } from "./sphere.js";
 import { unitRoundoff } from "./worstCase/rotatedForm.js";
 
@@ -40,8 +40,13 @@ export interface CertificateInput {
   readonly hingeWeights: Float64Array;
   readonly beta: number;
   readonly activation: Activation;
-  /** Default `hinge`. */
-  readonly loss?: MarginLoss;
+  /**
+   * Default `hinge`. `squared` (regression): samples i and i + samples / 2 are the two sides, labels +1 and -1, of one
+   * error with weight hingeWeights_i, and `targets` are t_i, then -t_i.
+   */
+  readonly loss?: LossName;
+  /** For `squared`: margins at which each side's error is zero, `[samples]`. */
+  readonly targets?: Float64Array;
   /**
    * Samples that must keep a worst margin of 1 (math.md 4.4): their p_i has no upper end. Nonzero marks one, `[samples]`.
    */
@@ -100,6 +105,13 @@ export function lowerBound(input: CertificateInput, options: { kernels?: Kernels
     const received = input.required.length;
     throw new ShapeError({ argument: "required", expected: `${samples} flags, one per sample`, received });
   }
+  if (input.loss === "squared") {
+    if (input.targets?.length !== samples || samples % 2 !== 0) {
+      const expected = `${samples} values, for samples in pairs`;
+      throw new ShapeError({ argument: "targets", expected, received: input.targets?.length ?? "none" });
+    }
+    checkFinite(input.targets, "targets");
+  }
   for (const [name, values] of Object.entries({ coordinates, variances })) {
     if (!values) continue;
     if (!Number.isInteger(rank) || values.length !== samples * rank || (name === "variances" && !basis)) {
@@ -128,7 +140,8 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
   let memory = allocate(kernels, d, 0);
 
   return {
-    certify({ points, labels, radius, attack, weights, hingeWeights, beta, activation, loss = "hinge", required }) {
+    certify({ points, labels, radius, attack, weights, hingeWeights, beta, activation, loss = "hinge", ...rest }) {
+      const { required, targets } = rest;
       const samples = points.shape[0];
       const shape = lossShape(loss);
       const cap = (i: number) => largestWeight(shape, hingeWeights, required, i);
@@ -209,7 +222,10 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
       const largest = extremes.maximum.bound + error;
       const largestNegative = -extremes.minimum.bound + error;
       const dual = Math.max(largest, largestNegative);
-      const value = bestScaling(shape, weights, hingeWeights, required, weightSum, beta / dual);
+      const value =
+        loss === "squared"
+          ? bestSquaredScaling(weights, hingeWeights, targets as Float64Array, beta / dual)
+          : bestScaling(shape, weights, hingeWeights, required, weightSum, beta / dual);
       const bound = value * (1 - 4 * (samples + 8) * unitRoundoff);
       const lower = Number.isFinite(bound) ? Math.max(0, bound) : 0;
       return { lowerBound: lower, largest, largestNegative, weightSum, extremes, moment, linear, constant };
@@ -263,6 +279,30 @@ function bestScaling(
     else high = middle;
   }
   return sum(low, false);
+}
+
+/**
+ * Largest sum over pairs of s (p+ t+ + p- t-) - s^2 (p+ + p-)^2 / (4 kappa) over 0 <= s <= most, less its rounding: the
+ * conjugate of kappa x^2 under x >= t+ - w+, x >= t- - w-.
+ */
+function bestSquaredScaling(
+  weights: Float64Array,
+  kappa: Float64Array,
+  targets: Float64Array,
+  most: number,
+): number {
+  const pairs = weights.length / 2;
+  let [linear, square, size] = [0, 0, 0];
+  for (let i = 0; i < pairs; i++) {
+    const [one, two] = [Math.max(0, weights[i]), Math.max(0, weights[i + pairs])];
+    if (!(kappa[i] > 0)) continue;
+    linear += one * targets[i] + two * targets[i + pairs];
+    size += Math.abs(one * targets[i]) + Math.abs(two * targets[i + pairs]);
+    square += (one + two) ** 2 / (4 * kappa[i]);
+  }
+  const s = Math.min(most, square > 0 ? linear / (2 * square) : 0);
+  if (!(s > 0)) return 0;
+  return s * linear - s * s * square - 4 * (pairs + 8) * unitRoundoff * (s * size + s * s * square);
 }
 
 interface Memory {

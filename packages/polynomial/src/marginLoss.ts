@@ -5,8 +5,11 @@
 
 export type MarginLoss = "hinge" | "squared-hinge" | "logistic";
 
+/** The margin losses, and the squared error of regression: kappa x^2 of x = largest |f - target| on the ball. */
+export type LossName = MarginLoss | "squared";
+
 export interface LossShape {
-  readonly name: MarginLoss;
+  readonly name: LossName;
   /** The loss is flat for x <= 0, and x >= 0 is a constraint of the program. */
   readonly flatBelowZero: boolean;
   /** Supremum of the derivative over x, for kappa = 1: p_i / kappa_i stays below it. */
@@ -70,8 +73,16 @@ const logistic: LossShape = {
   },
 };
 
-const shapes: Readonly<Record<MarginLoss, LossShape>> = { hinge, "squared-hinge": squaredHinge, logistic };
+/** Its dual couples the two sides of an error: see `certificate.ts`. */
+const squared: LossShape = {
+  ...squaredHinge,
+  name: "squared",
+  flatBelowZero: false,
+  value: (x) => x * x,
+};
 
-export function lossShape(name: MarginLoss): LossShape {
+const shapes: Readonly<Record<LossName, LossShape>> = { hinge, "squared-hinge": squaredHinge, logistic, squared };
+
+export function lossShape(name: LossName): LossShape {
   return shapes[name];
 }

@@ -13,6 +13,7 @@ import { type Certifier, createCertifier } from "../certificate.js";
 import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
 import { createLayout, dimensionsOf } from "./layout.js";
 import { createPointSamples, pointSamplesSize } from "./pointSamples.js";
+import { createSquaredPoints } from "./squaredPoints.js";
 import type { SampleProblem, SampleState, SampleTerm } from "./sampleTerm.js";
 import {
   createWeightPair,
@@ -118,7 +119,11 @@ export function solveInterior(
   const layout = createLayout(d, activation);
   const { entries } = layout;
   const term: SampleTerm =
-    samples.radius > 0 ? createBallSamples(samples, layout, workspace) : createPointSamples(samples, layout, workspace);
+    samples.radius > 0
+      ? createBallSamples(samples, layout, workspace)
+      : samples.paired
+        ? createSquaredPoints(samples, layout, workspace)
+        : createPointSamples(samples, layout, workspace);
   const pair = createWeightPair(layout, beta, workspace);
   const hessian = workspace.float64(entries * entries);
   const product = workspace.float64(entries * entries);
@@ -193,7 +198,7 @@ export function solveInterior(
     direction(0, false, true);
     const affine = longestSteps(1);
     const after = complementarityAfter(affine.primal, affine.dual);
-    const power = Math.min(affine.primal, affine.dual) > 0.5 ? 3 : 2;
+    const power = 3;
     const sigma = Math.min(0.9, Math.max(1e-3, Math.max(after / gap, 0) ** power));
     direction(sigma * mu, true, false);
     const longest = longestSteps(1 / 0.9);
@@ -285,7 +290,7 @@ function takeMemory(kernels: Kernels, count: number, features: number, radius: n
 
 /** The best lower bound of all iterates and the attack that proves it. */
 function createBound({ samples, beta, activation }: InteriorProblem, certifier: Certifier) {
-  const { count, features, points, labels, weights: kappa, required, radius, loss } = samples;
+  const { count, features, points, labels, targets, weights: kappa, required, radius, loss } = samples;
   const batch = { data: points, shape: [count, features] as const };
   let value = Number.NEGATIVE_INFINITY;
   const weights = new Float64Array(count);
@@ -308,6 +313,7 @@ function createBound({ samples, beta, activation }: InteriorProblem, certifier: 
         beta,
         activation,
         loss: loss.name,
+        targets,
         required,
       });
       if (!(lowerBound > value)) return;

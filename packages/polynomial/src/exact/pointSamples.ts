@@ -1,5 +1,5 @@
 // Samples without a ball (r = 0) in the interior point: one scalar inequality each, no semidefinite block (math.md 4.5).
-//   s_i = y_i f(x_i) - 1 + x_i >= 0,  p_i its dual partner,  x_i eta_i as in ballSamples,  p_i + eta_i = kappa_i loss'(x_i)
+//   s_i = y_i f(x_i) - target_i + x_i >= 0,  p_i its dual partner,  x_i eta_i as in ballSamples,  p_i + eta_i = kappa_i loss'(x_i)
 // f(x_i) = row_i . U, so the second derivatives are a weighted Gram matrix of the fixed rows `[count, N]`:
 //   sum_i y^2 row row' q_i,  q = (p/s) (eta/x + kappa loss'') / (p/s + eta/x + kappa loss'')   after eliminating x_i.
 
@@ -14,7 +14,7 @@ export function pointSamplesSize(count: number, { entries }: Dimensions): number
 }
 
 export function createPointSamples(problem: SampleProblem, layout: Layout, workspace: Workspace): SampleTerm {
-  const { count: n, points, labels, weights, required, loss } = problem;
+  const { count: n, points, labels, targets, weights, required, loss } = problem;
   const { features: d, entries, free, row, column, liftedWeight, entry, order } = layout;
   const rows = workspace.float64(n * entries);
   const scaled = workspace.float64(n * entries);
@@ -42,7 +42,7 @@ export function createPointSamples(problem: SampleProblem, layout: Layout, works
 
     start(mu) {
       for (let i = 0; i < n; i++) {
-        slack[i] = 1 + startSlack;
+        slack[i] = targets[i] + startSlack;
         gap[i] = startSlack;
         dual[i] = mu / startSlack;
         slackDual[i] = bounded[i] ? mu / slack[i] : 0;
@@ -70,8 +70,8 @@ export function createPointSamples(problem: SampleProblem, layout: Layout, works
         for (let k = 0, q = i * entries; k < free; k++) value += rows[q + k] * pair[row[k] * order + column[k]];
         const o = place[i];
         const share = bounded[i] ? Math.max((2 * mu) / weights[i], 1e-8) : startSlack;
-        slack[i] = Math.max(o < 0 ? share : state.slack[o], 1 - value + (o < 0 ? share : 1e-6));
-        gap[i] = value - 1 + slack[i];
+        slack[i] = Math.max(o < 0 ? share : state.slack[o], targets[i] - value + (o < 0 ? share : 1e-6));
+        gap[i] = value - targets[i] + slack[i];
         dual[i] = o < 0 ? mu / gap[i] : dualScale * state.dual[o];
         const rest = weights[i] * loss.slope(slack[i]) - dual[i];
         if (bounded[i]) slackDual[i] = Math.max(rest, o < 0 ? mu / slack[i] : dualScale * state.slackDual[o]);
@@ -83,7 +83,7 @@ export function createPointSamples(problem: SampleProblem, layout: Layout, works
         let value = 0;
         for (let k = 0, q = i * entries; k < free; k++) value += rows[q + k] * pair[row[k] * order + column[k]];
 
-        gap[i] = value - 1 + slack[i];
+        gap[i] = value - targets[i] + slack[i];
         if (!(gap[i] > 0)) return false;
       }
       return true;

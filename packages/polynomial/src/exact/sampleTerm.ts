@@ -1,5 +1,5 @@
-// What the interior-point loop needs from the samples. Two implementations: ballSamples (r > 0, one matrix inequality per
-// sample) and pointSamples (r = 0, one scalar inequality per sample). All memory is taken when they are made.
+// What the interior-point loop needs from the samples. Three implementations: ballSamples (r > 0, one matrix inequality per
+// sample), pointSamples (r = 0, one scalar inequality per sample) and squaredPoints (r = 0, regression). All memory is taken when they are made.
 
 import type { LossShape } from "../marginLoss.js";
 
@@ -11,6 +11,13 @@ export interface SampleProblem {
   readonly points: Float64Array;
   /** +1 / -1, `[count]` */
   readonly labels: Float64Array;
+  /** Margin at which the slack x = target - w is zero: 1 for classes, the signed target values for regression, `[count]`. */
+  readonly targets: Float64Array;
+  /**
+   * Regression: sample i (label +1) and i + count / 2 (label -1) are the two sides of one error and share its slack. Arrays
+   * per slack then use their first half.
+   */
+  readonly paired: boolean;
   /** kappa_i > 0, `[count]` */
   readonly weights: Float64Array;
   /** Margins that must hold: 1 for samples that must reach their margin exactly, 0 for samples with a loss, `[count]`. */
@@ -44,7 +51,7 @@ export interface SampleState {
 export interface SampleTerm {
   /** Complementarity pairs, counted as in the barrier: orders of the matrices plus scalars. */
   readonly degree: number;
-  /** Slack x_i = 1 - w_i, `[count]`; for required samples the artificial part of the margin that is still missing. */
+  /** Slack x_i = target_i - w_i, one per sample or pair; for required samples the artificial part of the margin that is still missing. */
   readonly slack: Float64Array;
   /** Puts the samples at an exactly centred start for central-path parameter mu and W = 0. */
   start(mu: number): void;

@@ -371,6 +371,8 @@ function subset(samples: MergedSamples, working: Int32Array, d: number) {
     count: working.length,
     points,
     labels: Float64Array.from(working, (i) => samples.labels[i]),
+    targets: new Float64Array(working.length).fill(1),
+    paired: false,
     weights: Float64Array.from(working, (i) => samples.weights[i]),
     required: Uint8Array.from(working, (i) => samples.required[i]),
   };
