@@ -71,7 +71,8 @@ const stages: readonly {
     title: "FGSM, PGD, MI-FGSM, DeepFool",
     attacks: {
       fgsm: fgsm({ loss: "cross-entropy" }),
-      pgd: pgd({ loss: "cross-entropy" }),
+      // constant steps, as in the reference
+      pgd: pgd({ loss: "cross-entropy", schedule: "constant" }),
       "mi-fgsm": miFgsm(),
     },
     nearest: { deepfool: deepFool() },
