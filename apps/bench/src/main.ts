@@ -15,6 +15,7 @@ import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
 import { sdp } from "./suites/sdp.js";
 import { splittingSuite } from "./suites/splitting.js";
+import { throughput } from "./suites/throughput.js";
 import { trainer } from "./suites/trainer.js";
 
 const suites: readonly Suite[] = [
@@ -27,6 +28,7 @@ const suites: readonly Suite[] = [
   exact,
   sdp,
   splittingSuite,
+  throughput,
 ];
 const packages = [
   ...["@worstcase/linalg", "@worstcase/polynomial", "@worstcase/resnet", "@worstcase/tensor"],
