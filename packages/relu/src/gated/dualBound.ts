@@ -13,9 +13,21 @@
 
 import { largestGroupNorm } from "../proximal/acceleratedProximal.js";
 
+/** Most numbers for the Gram matrices of a bundle. */
+const MOST_PRODUCTS = 1e7;
+
 /** s sum alpha for one pair. */
 export function dualBound(h: Float64Array, dualSum: number, groupLength: number, beta: number): number {
   return dualSum * Math.min(1, beta / largestGroupNorm(h, groupLength));
+}
+
+export interface BundleState {
+  readonly best: number;
+  readonly average: Float64Array;
+  readonly averageSum: number;
+  readonly averageWeight: number;
+  readonly pairs: readonly Float64Array[];
+  readonly sums: readonly number[];
 }
 
 /** Keeps recent pairs and bounds from their running average and from the best convex combination of a bundle. */
@@ -77,6 +89,21 @@ export class DualBundle {
     this.keep(this.trial, dualSum);
   }
 
+  state(): BundleState {
+    const { best, averageSum, averageWeight } = this;
+    const pairs = this.pairs.map((pair) => pair.slice());
+    return { best, average: this.average.slice(), averageSum, averageWeight, pairs, sums: this.sums.slice() };
+  }
+
+  restore(state: BundleState): void {
+    this.best = state.best;
+    this.average.set(state.average);
+    this.averageSum = state.averageSum;
+    this.averageWeight = state.averageWeight;
+    this.pairs.splice(0, this.pairs.length, ...state.pairs.map((pair) => pair.slice()));
+    this.sums.splice(0, this.sums.length, ...state.sums);
+  }
+
   private keep(h: Float64Array, dualSum: number): void {
     const slot = this.pairs.length < this.capacity ? new Float64Array(h.length) : (this.pairs.shift() as Float64Array);
     if (this.sums.length >= this.capacity) this.sums.shift();
@@ -91,8 +118,8 @@ export class DualBundle {
    */
   polish(steps = 200): number {
     const count = this.pairs.length;
-    if (count < 2) return this.best;
     const groups = this.trial.length / this.groupLength;
+    if (count < 2 || groups * count * count > MOST_PRODUCTS) return this.best;
     const grams = this.gramMatrices(groups, count);
     let weights = new Float64Array(count).fill(1 / count);
     let bestWeights = weights.slice();

@@ -1,49 +1,39 @@
-// Training of the gated ReLU robust head to a certified gap (math.md 13.3, 13.6, 24 H).
-//   minimise over T  1/n sum_i sum_{c != y_i} max(0, 1 - x_i'A_ic + radius ||A_ic||_{q*}) + beta sum_{p,c} ||t_pc||_2
+// Training of gated ReLU models to a certified gap (math.md 13.2, 13.3, 13.6, 24 H): the public functions for classes and regression.
+//   minimise over T  1/n sum_i l_i(T) + beta R(T)      (program.ts holds every loss, ball and regulariser)
 // Gates stay as they are at x_i inside the ball: exact for the gated model with FIXED gates only (see certifiedMargins for moving gates).
-// Method: R-FISTA on the smoothed problem, centres moved whenever smoothing, and not lack of convergence, makes up the gap.
-// features: [n, d]   labels: [n]   T: [P, C, d (+1)]
+// Methods: Newton steps on a working set of gates along a shrinking smoothing, to any tolerance; accelerated proximal steps for large problems.
+// features: [n, d]   labels: [n]   T: [P, outputs, d (+1)]
 
-import {
-  checkLabels,
-  gatherBatch,
-  type Norm,
-  type NumericBatch,
-  SettingError,
-  type Warning,
-  type WorkOptions,
-} from "@worstcase/core";
-import { chooseKernels, type KernelName, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
-import { checkBall, projectOnBall } from "../ballSupport.js";
-import { checkFeatures, checkPositive } from "../checks.js";
+import { type NumericBatch, SettingError, type Warning, type WorkOptions } from "@worstcase/core";
+import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
+import { checkPositive } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import { checkGates, type GateSet, patternBits } from "../patterns/gateSet.js";
+import type { GateSet } from "../patterns/gateSet.js";
 import type { Objective } from "../program/objective.js";
-import { withConstant } from "../program/program.js";
-import { AcceleratedProximal, largestGroupNorm } from "../proximal/acceleratedProximal.js";
-import { type FitProgress, type FitStatus, minimise } from "../proximal/minimise.js";
-import { GatedProblem, HINGE_SMOOTHING } from "./gatedProblem.js";
-import { type HingeData, RobustHinge } from "./robustHinge.js";
+import { type Answers, createProgram, type ProgramOptions, type ReluProgram } from "../program/program.js";
+import type { FitProgress, FitStatus } from "../proximal/minimise.js";
+import { asOneColumn, asTwoColumns, type FirstOrderCheckpoint, fitFirstOrder } from "./firstOrder.js";
+import { NewtonSystem } from "./newton/newtonSystem.js";
+import { followPath } from "./newton/pathFollowing.js";
+import { zeroCertificate } from "./zeroCertificate.js";
 
-/** Sets of at least this many samples start from a solution on every STRIDE-th sample. */
-const SUBSET_FROM = 4000;
-const STRIDE = 8;
+export type GatedMethod = "newton" | "first-order";
 
-export interface FitGatedReluOptions extends WorkOptions<FitProgress> {
-  /** Radius of the perturbation ball in FEATURE space, in units of the features as given. */
-  readonly radius: number;
-  /** Norm of the PERTURBATION; the weights are measured in its dual. */
-  readonly norm: Norm;
-  /** Weight of the group norms, > 0. */
-  readonly beta: number;
-  readonly gates: GateSet;
-  /** Constant term in the linear pieces, not moved by perturbations (default: as the gates have). */
-  readonly bias?: boolean;
+export interface FitGatedReluOptions extends ProgramOptions, WorkOptions<FitProgress> {
   /** Relative certified gap to stop at (default 1e-2). */
   readonly tolerance?: number;
   /** Default 2000. */
   readonly maximumIterations?: number;
   readonly kernels?: Kernels;
+  /** Default `auto`: Newton steps where their matrices are small enough, proximal steps where not or where the working set outgrows them. */
+  readonly method?: "auto" | GatedMethod;
+  /** Model to start from, for example the solution at a neighbouring radius or beta; its gates must be as many. */
+  readonly start?: GatedReluModel;
+  /** `first-order` only: called with the state of the run every `checkpointEvery` iterations (default 100, a multiple of 10) and awaited. */
+  readonly onCheckpoint?: (checkpoint: FirstOrderCheckpoint) => void | Promise<void>;
+  readonly checkpointEvery?: number;
+  /** `first-order` only: continues an interrupted run; the result is bit for bit that of the uninterrupted one with the same kernels. */
+  readonly resume?: FirstOrderCheckpoint;
 }
 
 export interface GatedReluResult {
@@ -56,6 +46,7 @@ export interface GatedReluResult {
   /** (objective.total - lowerBound) / objective.total */
   readonly gap: number;
   readonly model: GatedReluModel;
+  readonly method: GatedMethod;
   readonly iterations: number;
   readonly seconds: number;
   readonly kernels: KernelName;
@@ -64,9 +55,9 @@ export interface GatedReluResult {
 
 /**
  * Trains a gated ReLU head on features `[n, d]` and class indices `[n]` so that its fixed-gate margins hold on the ball
- * {||z||_q <= radius} around every sample, and certifies how far from optimal it is. Two classes: the optimal value equals that of
- * a single +-1 output (split any column difference in two halves), so no separate binary form exists.
- * Throws ShapeError, DataError or SettingError before work starts, AbortedError when the signal fires.
+ * {||z||_q <= radius} around every sample, and certifies how far from optimal it is. The model has one column per class; with two classes
+ * it is optimised as a single +-1 output, whose optimal value is the same.
+ * Throws ShapeError, DataError or SettingError before work starts, FormatError on a foreign checkpoint, AbortedError when the signal fires.
  */
 export async function fitGatedRelu(
   features: NumericBatch,
@@ -74,155 +65,128 @@ export async function fitGatedRelu(
   classCount: number,
   options: FitGatedReluOptions,
 ): Promise<GatedReluResult> {
+  return fit(features, { kind: "classes", labels, classCount }, options);
+}
+
+/**
+ * Trains a gated ReLU model on features `[n, d]` and real targets `[n, outputs]` with the robust squared loss: per sample
+ * the largest of sum_o (f_o(x + z_o) - target_o)^2 / 2 over perturbations ||z_o||_q <= radius, gates held fixed. The scores of the model
+ * (`gatedScores`) are the predictions, `[n, outputs]`. Throws as `fitGatedRelu`.
+ */
+export async function fitGatedRegression(
+  features: NumericBatch,
+  targets: NumericBatch,
+  options: FitGatedReluOptions,
+): Promise<GatedReluResult> {
+  return fit(features, { kind: "regression", targets }, options);
+}
+
+async function fit(features: NumericBatch, answers: Answers, options: FitGatedReluOptions): Promise<GatedReluResult> {
   const started = performance.now();
-  const settings = checkOptions(features, labels, classCount, options);
-  const { beta, tolerance, maximumIterations, bias } = settings;
+  const program = createProgram(features, answers, options);
+  const { tolerance, maximumIterations } = checkSettings(options);
   const kernels = options.kernels ?? chooseKernels();
-  const data = hingeData(features, labels, classCount, options, bias);
-  const common = { where: "fitGatedRelu", curvature: 2 / HINGE_SMOOTHING, signal: options.signal };
-  const start = await startFromSubset(data, beta, kernels, common);
-  const { problem, workspace } = buildProblem(data, beta, kernels);
-  const outcome = await minimise(problem, workspace, {
-    ...common,
-    start,
-    lowerBound: zeroBound(data, beta),
-    tolerance,
-    maximumIterations,
-    onEvent: options.onEvent,
-  });
+  const start = options.start && startingPieces(options.start, program);
+  const outcome = await solve(program, kernels, { ...options, tolerance, maximumIterations }, start);
+  const { status, objective, lowerBound, gap, iterations, method } = outcome;
   return {
-    status: outcome.status,
-    objective: problem.best,
-    lowerBound: outcome.lowerBound,
-    gap: outcome.gap,
-    model: {
-      kind: "gated-relu",
-      gates: copyGates(options.gates),
-      featureCount: features.shape[1],
-      classCount,
-      bias,
-      weights: problem.bestWeights,
-    },
-    iterations: outcome.iterations,
+    status,
+    objective,
+    lowerBound,
+    gap,
+    model: modelOf(program, outcome.pieces),
+    method,
+    iterations,
     seconds: (performance.now() - started) / 1000,
     kernels: kernels.name,
-    warnings: collectWarnings(problem.best, classCount - 1, labels),
+    warnings: warningsOf(program, objective),
   };
 }
 
-function buildProblem(
-  data: HingeData,
-  beta: number,
-  kernels: Kernels,
-): { problem: GatedProblem; workspace: Workspace } {
-  const rowLength = data.classCount * (data.features.shape[1] + (data.bias ? 1 : 0));
-  const workspace = kernels.workspace(
-    workspaceSize(
-      ...RobustHinge.sizes(data.features.shape[0], data.gateCount, rowLength),
-      ...AcceleratedProximal.sizes(data.gateCount * rowLength),
-    ),
-  );
-  return { problem: new GatedProblem(data, beta, workspace), workspace };
+interface Outcome {
+  readonly status: FitStatus;
+  readonly objective: Objective;
+  readonly lowerBound: number;
+  readonly gap: number;
+  readonly iterations: number;
+  readonly pieces: Float64Array;
+  readonly method: GatedMethod;
 }
 
-// Large sets: a few cheap iterations on every STRIDE-th sample first, from where the full problem starts. Bounds are not carried over.
-async function startFromSubset(
-  data: HingeData,
-  beta: number,
+async function solve(
+  program: ReluProgram,
   kernels: Kernels,
-  common: { readonly where: string; readonly curvature: number; readonly signal: AbortSignal | undefined },
-): Promise<Float64Array | undefined> {
-  const samples = data.features.shape[0];
-  if (samples < SUBSET_FROM) return undefined;
-  const picked = Int32Array.from({ length: Math.floor(samples / STRIDE) }, (_, i) => i * STRIDE);
-  const bits = new Uint8Array(picked.length * data.gateCount);
-  picked.forEach((i, row) => {
-    bits.set(data.bits.subarray(i * data.gateCount, (i + 1) * data.gateCount), row * data.gateCount);
+  options: FitGatedReluOptions & { readonly tolerance: number; readonly maximumIterations: number },
+  start: Float64Array | undefined,
+): Promise<Outcome> {
+  const { method = "auto", resume, onCheckpoint } = options;
+  const zero = zeroModel(program);
+  const lowerBound = zeroCertificate(program, kernels);
+  const zeroGap = zero.total > 0 ? Math.max(0, (zero.total - lowerBound) / zero.total) : 0;
+  if (zeroGap <= options.tolerance) {
+    const pieces = new Float64Array(program.gateCount * program.outputs * program.width);
+    const first = method === "first-order" ? method : "newton";
+    return { status: "zero-optimal", objective: zero, lowerBound, gap: zeroGap, iterations: 0, pieces, method: first };
+  }
+  let from = start;
+  let bound = lowerBound;
+  let spent = 0;
+  if (method !== "first-order" && !resume && !onCheckpoint && (method === "newton" || newtonSuits(program))) {
+    const outcome = await followPath(program, kernels, { ...options, where: "fitGatedRelu", start, lowerBound });
+    if (outcome.status !== "stalled" || method === "newton") return { ...outcome, method: "newton" };
+    from = outcome.pieces;
+    bound = outcome.lowerBound;
+    spent = outcome.iterations;
+  }
+  const maximumIterations = Math.max(1, options.maximumIterations - spent);
+  const outcome = await fitFirstOrder(program, kernels, {
+    ...options,
+    maximumIterations,
+    start: from,
+    lowerBound: bound,
   });
-  const subset: HingeData = {
-    ...data,
-    features: gatherBatch(data.features, picked),
-    labels: picked.map((i) => data.labels[i]),
-    bits,
+  return { ...outcome, iterations: spent + outcome.iterations, method: "first-order" };
+}
+
+/** Whether Newton's matrices can be expected to fit: all gates if there are few, a working set of 24 otherwise. */
+function newtonSuits(program: ReluProgram): boolean {
+  return NewtonSystem.fits(program, Math.min(program.gateCount, 24));
+}
+
+function zeroModel(program: ReluProgram): Objective {
+  const { loss, task, targets, samples, outputs } = program;
+  let total = 0;
+  if (loss === "squared") for (const t of targets) total += (t * t) / (2 * samples);
+  else total = (loss === "hinge" ? 1 : Math.LN2) * (task === "two-class" ? 1 : outputs - 1);
+  return { total, loss: total, regulariser: 0 };
+}
+
+function startingPieces(model: GatedReluModel, program: ReluProgram): Float64Array {
+  const { gateCount, width, outputs, task, featureCount, bias } = program;
+  const columns = task === "two-class" ? 2 : outputs;
+  const fits =
+    model.gates.count === gateCount &&
+    model.featureCount === featureCount &&
+    model.bias === bias &&
+    model.classCount === columns;
+  if (!fits || model.weights.length !== gateCount * columns * width) {
+    const expected = `a model of ${gateCount} gates, ${featureCount} features and ${columns} columns, ${bias ? "with" : "without"} bias`;
+    const received = `${model.gates.count} gates, ${model.featureCount} features, ${model.classCount} columns`;
+    throw new SettingError({ argument: "options.start", expected, received, hint: "train it with the same gates" });
+  }
+  return task === "two-class" ? asOneColumn(model.weights, width) : model.weights.slice();
+}
+
+function modelOf(program: ReluProgram, pieces: Float64Array): GatedReluModel {
+  const { task, gates, featureCount, bias, outputs, width } = program;
+  return {
+    kind: "gated-relu",
+    gates: copyGates(gates),
+    featureCount,
+    classCount: task === "two-class" ? 2 : outputs,
+    bias,
+    weights: task === "two-class" ? asTwoColumns(pieces, width) : pieces.slice(),
   };
-  const { problem, workspace } = buildProblem(subset, beta, kernels);
-  await minimise(problem, workspace, { ...common, lowerBound: 0, tolerance: 0.2, maximumIterations: 100 });
-  return problem.bestWeights;
-}
-
-/** What the robust hinge needs of a training set. */
-export function hingeData(
-  features: NumericBatch,
-  labels: Int32Array,
-  classCount: number,
-  { gates, norm, radius }: Pick<FitGatedReluOptions, "gates" | "norm" | "radius">,
-  bias: boolean,
-): HingeData {
-  const bits = patternBits(features, gates);
-  return { features, labels, classCount, bits, gateCount: gates.count, bias, norm, radius };
-}
-
-// At T = 0 every hinge equals 1, so alpha = kappa and any z in the ball is admissible: z = 0 and z = projection of x on the ball are tried.
-export function zeroBound(data: HingeData, beta: number): number {
-  const { features, labels, classCount, bits, gateCount, bias, norm, radius } = data;
-  const samples = features.shape[0];
-  const moved = features.shape[1];
-  const width = moved + (bias ? 1 : 0);
-  const inputs = withConstant(features, bias);
-  const nearest = new Float64Array(moved);
-  const h = new Float64Array(gateCount * classCount * width);
-  let bound = 0;
-  for (const shifted of [false, true]) {
-    h.fill(0);
-    // S_pc = sum over samples of class c of d_pi (x_i - z_i); h_pc = (C S_pc - sum_c' S_pc') / n
-    for (let i = 0; i < samples; i++) {
-      const x = i * width;
-      nearest.fill(0);
-      if (shifted) projectOnBall(inputs, x, moved, norm, radius, nearest);
-      for (let p = 0; p < gateCount; p++) {
-        if (bits[i * gateCount + p] === 0) continue;
-        const from = (p * classCount + labels[i]) * width;
-        for (let k = 0; k < moved; k++) h[from + k] += inputs[x + k] - nearest[k];
-        if (bias) h[from + moved] += 1;
-      }
-    }
-    for (let p = 0; p < gateCount; p++) {
-      for (let k = 0; k < width; k++) {
-        let total = 0;
-        for (let c = 0; c < classCount; c++) total += h[(p * classCount + c) * width + k];
-        for (let c = 0; c < classCount; c++) {
-          const entry = (p * classCount + c) * width + k;
-          h[entry] = (classCount * h[entry] - total) / samples;
-        }
-      }
-    }
-    bound = Math.max(bound, (classCount - 1) * Math.min(1, beta / largestGroupNorm(h, width)));
-  }
-  return bound;
-}
-
-export function checkOptions(
-  features: NumericBatch,
-  labels: Int32Array,
-  classCount: number,
-  options: FitGatedReluOptions,
-): { beta: number; tolerance: number; maximumIterations: number; bias: boolean } {
-  checkFeatures(features);
-  if (!Number.isSafeInteger(classCount) || classCount < 2) {
-    throw new SettingError({ argument: "classCount", expected: "an integer >= 2", received: classCount });
-  }
-  checkLabels(labels, features.shape[0], classCount);
-  const { beta, tolerance = 1e-2, maximumIterations = 2000 } = options;
-  checkBall(options.norm, options.radius, "options.");
-  if (!Number.isFinite(beta) || beta <= 0) {
-    throw new SettingError({ argument: "options.beta", expected: "a finite number > 0", received: beta });
-  }
-  if (!Number.isFinite(tolerance) || tolerance <= 0) {
-    throw new SettingError({ argument: "options.tolerance", expected: "a finite number > 0", received: tolerance });
-  }
-  checkPositive(maximumIterations, "options.maximumIterations");
-  checkGates(options.gates, features.shape[1], "options.gates");
-  return { beta, tolerance, maximumIterations, bias: options.bias ?? options.gates.bias };
 }
 
 function copyGates(set: GateSet): GateSet {
@@ -230,13 +194,36 @@ function copyGates(set: GateSet): GateSet {
   return { gates: gates.slice(), count, featureCount, bias, scales: scales.slice() };
 }
 
-export function collectWarnings(objective: Objective, zeroLoss: number, labels: Int32Array): Warning[] {
+function checkSettings(options: FitGatedReluOptions): { tolerance: number; maximumIterations: number } {
+  const { tolerance = 1e-2, maximumIterations = 2000, method = "auto", checkpointEvery = 100 } = options;
+  if (!Number.isFinite(tolerance) || tolerance <= 0) {
+    throw new SettingError({ argument: "options.tolerance", expected: "a finite number > 0", received: tolerance });
+  }
+  checkPositive(maximumIterations, "options.maximumIterations");
+  if (method !== "auto" && method !== "newton" && method !== "first-order") {
+    throw new SettingError({ argument: "options.method", expected: "auto, newton or first-order", received: method });
+  }
+  if (!Number.isSafeInteger(checkpointEvery) || checkpointEvery < 1 || checkpointEvery % 10 !== 0) {
+    const expected = "a positive multiple of 10";
+    throw new SettingError({ argument: "options.checkpointEvery", expected, received: checkpointEvery });
+  }
+  if (method === "newton" && (options.onCheckpoint || options.resume)) {
+    const expected = "first-order (checkpoints are for long runs; Newton runs are short)";
+    throw new SettingError({ argument: "options.method", expected, received: method });
+  }
+  return { tolerance, maximumIterations };
+}
+
+/** Documented warnings: `single-class` and `collapsed-head`. */
+export function warningsOf(program: ReluProgram, objective: Objective): Warning[] {
   const warnings: Warning[] = [];
-  if (labels.every((label) => label === labels[0])) {
+  const { labels } = program;
+  if (labels.length > 0 && labels.every((label) => label === labels[0])) {
     warnings.push({ code: "single-class", message: `all ${labels.length} labels are ${labels[0]}` });
   }
-  if (objective.total >= 0.9 * zeroLoss) {
-    const message = `objective ${objective.total.toPrecision(4)} is close to ${zeroLoss}, that of the zero model: radius or beta leave no useful margin`;
+  const zero = zeroModel(program).total;
+  if (objective.total >= 0.9 * zero) {
+    const message = `objective ${objective.total.toPrecision(4)} is close to ${zero.toPrecision(4)}, that of the zero model: radius or beta leave little to gain`;
     warnings.push({ code: "collapsed-head", message });
   }
   return warnings;

@@ -7,7 +7,7 @@ import type { Objective } from "../program/objective.js";
 import { sumOfGroupNorms } from "../proximal/acceleratedProximal.js";
 import type { CompositeProblem } from "../proximal/minimise.js";
 import { type SharedMetric, sharedMetric } from "../proximal/sharedMetric.js";
-import { type HingeData, type HingeValue, RobustHinge } from "./robustHinge.js";
+import { type HingeData, type HingeState, type HingeValue, RobustHinge } from "./robustHinge.js";
 
 /** Width of the smoothed hinge, in margins. */
 export const HINGE_SMOOTHING = 2;
@@ -16,6 +16,14 @@ export const NORM_SMOOTHING = 0.1;
 export const NORM_DECAY = 0.8;
 const NORM_FLOOR = 1e-7;
 const CENTRED_FLOOR = 1e-2;
+
+export interface GatedState {
+  readonly best: Objective;
+  readonly bestWeights: Float64Array;
+  readonly numbers: readonly [normSmoothing: number, dualSum: number, lastLoss: number];
+  readonly metric: Float64Array;
+  readonly hinge: HingeState;
+}
 
 export class GatedProblem implements CompositeProblem {
   readonly length: number;
@@ -66,5 +74,19 @@ export class GatedProblem implements CompositeProblem {
     if (this.lastLoss >= this.best.total) return;
     this.best = { total: this.lastLoss, loss, regulariser };
     this.bestWeights.set(point);
+  }
+
+  state(): GatedState {
+    const { best, bestWeights, metric, hinge } = this;
+    const numbers = [this.normSmoothing, this.dualSum, this.lastLoss] as const;
+    return { best, bestWeights: bestWeights.slice(), numbers, metric: metric.state(), hinge: hinge.state() };
+  }
+
+  restore(state: GatedState): void {
+    this.best = state.best;
+    this.bestWeights.set(state.bestWeights);
+    [this.normSmoothing, this.dualSum, this.lastLoss] = state.numbers;
+    this.metric.restore(state.metric);
+    this.hinge.restore(state.hinge);
   }
 }

@@ -1,15 +1,27 @@
 // Safe screening of (sample, class) pairs whose hinge is certainly zero, so that evaluations touch only the others.
 //   u_ic(T) <= u_ic(T_ref) + (||x_i||_2 + kappa radius) sum_p d_pi (||t_py - ref_py||_2 + ||t_pc - ref_pc||_2),
-//   kappa = sqrt(d) for linf perturbations (||a||_1 <= sqrt(d) ||a||_2), else 1.
+//   kappa radius = the largest Euclidean length of a perturbation (squaredReach).
 // If abar_ic w + bound <= 0 the multiplier clip(abar + u/w, 0, 1) is 0 and so is the hinge: exact, no approximation.
 // reference: [P, C, D]   excess u: [n, C]   bits: [n, P]
 
+import { squaredReach } from "../ballSupport.js";
 import { withConstant } from "../program/program.js";
 import type { HingeData } from "./robustHinge.js";
 
 /** Gradient evaluations after which the reference is renewed at the latest, and at the earliest. */
 const OLDEST = 25;
 const YOUNGEST = 4;
+
+export interface ScreenState {
+  readonly excess: Float64Array;
+  readonly needed: Uint8Array;
+  readonly rows: Int32Array;
+  readonly reference: Float64Array;
+  readonly count: number;
+  readonly age: number;
+  readonly pairs: number;
+  readonly fewestPairs: number;
+}
 
 export class PairScreen {
   /** Reference excess, written by the evaluator during a refreshing evaluation. */
@@ -43,7 +55,7 @@ export class PairScreen {
     this.sums = new Float64Array(classCount);
     this.totals = new Float64Array(classCount);
     const inputs = withConstant(features, bias);
-    const stretch = radius * (norm === "linf" ? Math.sqrt(moved) : 1);
+    const stretch = Math.sqrt(squaredReach(norm, radius, moved));
     this.lengths = Float64Array.from({ length: samples }, (_, i) => {
       let square = 0;
       for (let k = i * width; k < (i + 1) * width; k++) square += inputs[k] * inputs[k];
@@ -93,6 +105,24 @@ export class PairScreen {
     }
     this.fewestPairs = Math.min(this.fewestPairs, this.pairs);
     return false;
+  }
+
+  /** Everything that the next choice depends on. */
+  state(): ScreenState {
+    const { excess, needed, rows, count, reference, age, pairs, fewestPairs } = this;
+    const copies = { excess: excess.slice(), needed: needed.slice(), rows: rows.slice(), reference: reference.slice() };
+    return { ...copies, count, age, pairs, fewestPairs };
+  }
+
+  restore(state: ScreenState): void {
+    this.excess.set(state.excess);
+    this.needed.set(state.needed);
+    this.rows.set(state.rows);
+    this.reference.set(state.reference);
+    this.count = state.count;
+    this.age = state.age;
+    this.pairs = state.pairs;
+    this.fewestPairs = state.fewestPairs;
   }
 
   // The same test with the sums over all gates, which need no pattern; marks the sample's pairs as not needed.

@@ -8,11 +8,18 @@
 // G_iy = -sum_c G_ic the gradient is D'G, computed over rows in chunks that stay in cache; rows without a positive hinge are skipped.
 // weights T: [P, C, D]   D = d, or d+1 with an immutable constant coordinate   bits d: [n, P]   B, G: [rows, C D]
 
-import type { Norm, NumericBatch } from "@worstcase/core";
+import type { NumericBatch } from "@worstcase/core";
 import type { Workspace } from "@worstcase/linalg";
-import { smoothedSupport, squaredReach } from "../ballSupport.js";
-import { withConstant } from "../program/program.js";
-import { PairScreen } from "./pairScreen.js";
+import {
+  dualExponentOf,
+  lengthOf,
+  normExponent,
+  type PerturbationNorm,
+  smoothedSupport,
+  squaredReach,
+} from "../ballSupport.js";
+import { type ReluProgram, withConstant } from "../program/program.js";
+import { PairScreen, type ScreenState } from "./pairScreen.js";
 
 export interface HingeData {
   readonly features: NumericBatch;
@@ -22,8 +29,27 @@ export interface HingeData {
   readonly gateCount: number;
   /** Whether a constant 1 is appended to the features; perturbations do not move it. */
   readonly bias: boolean;
-  readonly norm: Norm;
+  readonly norm: PerturbationNorm;
   readonly radius: number;
+}
+
+/** The data of a program; two classes become two columns. */
+export function hingeDataOf(program: ReluProgram): HingeData {
+  const { samples, featureCount, width, labels, classCount, bits, gateCount, bias, norm, radius } = program;
+  const data = new Float64Array(samples * featureCount);
+  for (let i = 0; i < samples; i++) {
+    data.set(program.inputs.subarray(i * width, i * width + featureCount), i * featureCount);
+  }
+  return {
+    features: { data, shape: [samples, featureCount] },
+    labels,
+    classCount,
+    bits,
+    gateCount,
+    bias,
+    norm,
+    radius,
+  };
 }
 
 export interface HingeValue {
@@ -33,6 +59,12 @@ export interface HingeValue {
   loss: number;
   /** Sum of the dual weights alpha that belong to the gradient. */
   dualSum: number;
+}
+
+export interface HingeState {
+  readonly centres: Float64Array;
+  readonly ballCentres: Float32Array | null;
+  readonly screen: ScreenState;
 }
 
 export class RobustHinge {
@@ -54,6 +86,7 @@ export class RobustHinge {
   private readonly screen: PairScreen;
   private readonly largestNorm: boolean;
   private readonly sumNorm: boolean;
+  private readonly dualExponent: number;
 
   /** Share of the samples that the last evaluation had to visit. */
   get evaluatedShare(): number {
@@ -86,13 +119,15 @@ export class RobustHinge {
     this.productChunk = workspace.float64(this.rows * this.pieces);
     this.centres = new Float64Array(this.samples * data.classCount);
     const directions = this.samples * data.classCount * featureCount;
-    const centred = data.norm !== "l2" && data.radius > 0 && directions <= MOST_CENTRES;
+    const centred = normExponent(data.norm) !== 2 && data.radius > 0 && directions <= MOST_CENTRES;
     this.ballCentres = centred ? new Float32Array(directions) : null;
     this.shifted = new Float64Array(featureCount);
     this.attack = new Float64Array(featureCount);
     this.reach = squaredReach(data.norm, data.radius, featureCount);
-    this.largestNorm = data.norm === "l1";
-    this.sumNorm = data.norm === "linf";
+    const q = normExponent(data.norm);
+    this.largestNorm = q === 1;
+    this.sumNorm = q === Number.POSITIVE_INFINITY;
+    this.dualExponent = dualExponentOf(data.norm);
   }
 
   /**
@@ -167,6 +202,18 @@ export class RobustHinge {
     this.recentring = true;
     this.evaluate(weights, smoothing, normSmoothing, null, { smooth: 0, loss: 0, dualSum: 0 });
     this.recentring = false;
+  }
+
+  /** Everything that later evaluations depend on besides their arguments. */
+  state(): HingeState {
+    const { centres, ballCentres, screen } = this;
+    return { centres: centres.slice(), ballCentres: ballCentres?.slice() ?? null, screen: screen.state() };
+  }
+
+  restore(state: HingeState): void {
+    this.centres.set(state.centres);
+    if (state.ballCentres !== null) this.ballCentres?.set(state.ballCentres);
+    this.screen.restore(state.screen);
   }
 
   // N_mu of -A at B[rival ..], with the quadratic taken around the pair's own centre zbar: z'a - mu/2 ||z - zbar||^2.
@@ -291,7 +338,7 @@ export class RobustHinge {
         score += a * inputs[x + k];
         size += a * a;
       }
-      size = Math.sqrt(size);
+      size = this.dualExponent === 2 ? Math.sqrt(size) : lengthOf(B, rival, moved, this.dualExponent);
     }
     if (width > moved) {
       const a = B[rival + moved] - B[own + moved];

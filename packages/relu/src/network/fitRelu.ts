@@ -6,16 +6,12 @@
 
 import type { NumericBatch, Warning } from "@worstcase/core";
 import { chooseKernels, type KernelName, workspaceSize } from "@worstcase/linalg";
-import {
-  checkOptions,
-  collectWarnings,
-  type FitGatedReluOptions,
-  hingeData,
-  zeroBound,
-} from "../gated/fitGatedRelu.js";
+import { zeroBound } from "../gated/firstOrder.js";
+import { type FitGatedReluOptions, warningsOf } from "../gated/fitGatedRelu.js";
 import { HINGE_SMOOTHING } from "../gated/gatedProblem.js";
-import { RobustHinge } from "../gated/robustHinge.js";
+import { hingeDataOf, RobustHinge } from "../gated/robustHinge.js";
 import type { Objective } from "../program/objective.js";
+import { createProgram } from "../program/program.js";
 import { AcceleratedProximal } from "../proximal/acceleratedProximal.js";
 import { type FitStatus, minimise } from "../proximal/minimise.js";
 import { networkOfPieces, type ReluNetwork } from "./reluNetwork.js";
@@ -63,9 +59,11 @@ export async function fitRelu(
   options: FitGatedReluOptions,
 ): Promise<ReluResult> {
   const started = performance.now();
-  const { beta, tolerance, maximumIterations, bias } = checkOptions(features, labels, classCount, options);
+  const { tolerance = 1e-2, maximumIterations = 2000 } = options;
+  const program = createProgram(features, { kind: "classes", labels, classCount }, options);
+  const { beta, bias } = program;
   const kernels = options.kernels ?? chooseKernels();
-  const data = hingeData(features, labels, classCount, options, bias);
+  const data = hingeDataOf(program);
   const samples = features.shape[0];
   const featureCount = features.shape[1];
   const width = featureCount + (bias ? 1 : 0);
@@ -91,7 +89,7 @@ export async function fitRelu(
   const constraintViolation = problem.cones.violation(outcome.point);
   const pieces = problem.bestPieces;
   const openCones = problem.interiors.margins.filter((margin) => margin > 0).length;
-  const warnings = collectWarnings(problem.best, classCount - 1, labels);
+  const warnings = warningsOf(program, problem.best);
   if (openCones < options.gates.count) {
     const message = `${options.gates.count - openCones} of ${options.gates.count} gates have no robust cone with an interior at this radius; their pieces are zero`;
     warnings.push({ code: "closed-cones", message });

@@ -15,6 +15,15 @@ export interface SmoothPart {
   valueAndGradient(point: Float64Array, gradient: Float64Array): number;
 }
 
+export interface ProximalState {
+  readonly point: Float64Array;
+  readonly previous: Float64Array;
+  readonly gradient: Float64Array;
+  readonly smoothValue: number;
+  readonly curvature: number;
+  readonly momentum: number;
+}
+
 export class AcceleratedProximal {
   point: Float64Array;
   /** Where the last gradient was taken. */
@@ -59,6 +68,22 @@ export class AcceleratedProximal {
   restart(): void {
     this.momentum = 1;
     this.previous.set(this.point);
+  }
+
+  state(): ProximalState {
+    const { smoothValue, curvature, momentum } = this;
+    const { point, previous, gradient } = this;
+    const vectors = { point: point.slice(), previous: previous.slice(), gradient: gradient.slice() };
+    return { ...vectors, smoothValue, curvature, momentum };
+  }
+
+  restore(state: ProximalState): void {
+    this.point.set(state.point);
+    this.previous.set(state.previous);
+    this.gradient.set(state.gradient);
+    this.smoothValue = state.smoothValue;
+    this.curvature = state.curvature;
+    this.momentum = state.momentum;
   }
 
   /** One accepted step. Returns false when no step length gave a decrease (the point is then unchanged). */

@@ -4,9 +4,9 @@
 
 import { throwIfAborted } from "@worstcase/core";
 import type { Workspace } from "@worstcase/linalg";
-import { DualBundle } from "../gated/dualBound.js";
+import { type BundleState, DualBundle } from "../gated/dualBound.js";
 import type { Objective } from "../program/objective.js";
-import { AcceleratedProximal, type SmoothPart } from "./acceleratedProximal.js";
+import { AcceleratedProximal, type ProximalState, type SmoothPart } from "./acceleratedProximal.js";
 import type { Metric } from "./sharedMetric.js";
 
 export type FitStatus = "optimal" | "zero-optimal" | "iteration-limit" | "stalled";
@@ -37,6 +37,19 @@ export interface CompositeProblem extends SmoothPart {
   keepBest(point: Float64Array, endOfBlock: boolean): void;
   /** Objective of the best feasible point. */
   readonly best: Objective;
+  /** What later steps depend on, for checkpoints; plain objects and typed arrays. */
+  state?(): unknown;
+  restore?(state: never): void;
+}
+
+/** Everything a run depends on between two blocks: continuing from it gives bit for bit what the uninterrupted run gives. */
+export interface MinimiserState {
+  readonly iteration: number;
+  readonly violation: number;
+  readonly mark: { readonly gap: number; readonly iteration: number };
+  readonly method: ProximalState;
+  readonly duals: BundleState;
+  readonly problem: unknown;
 }
 
 export interface MinimiseOptions {
@@ -49,6 +62,11 @@ export interface MinimiseOptions {
   readonly start?: Float64Array | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((event: FitProgress) => void) | undefined;
+  /** Called with the state every `checkpointEvery` iterations (a multiple of 10) and awaited. */
+  readonly onCheckpoint?: ((state: MinimiserState) => void | Promise<void>) | undefined;
+  readonly checkpointEvery?: number | undefined;
+  /** Continues from a state instead of `start`. */
+  readonly resume?: MinimiserState | undefined;
 }
 
 export interface Minimised {
@@ -87,6 +105,14 @@ export async function minimise(
   let mark = { gap: 1, iteration: 0 };
   let lastPause = performance.now();
   let iteration = 0;
+  let resumed = false;
+  if (options.resume) {
+    ({ iteration, violation, mark } = options.resume);
+    method.restore(options.resume.method);
+    duals.restore(options.resume.duals);
+    problem.restore?.(options.resume.problem as never);
+    resumed = true;
+  }
   const finish = (status: FitStatus): Minimised => {
     const gap = relativeGap(problem.best.total, duals.best);
     return { status, lowerBound: duals.best, gap, iterations: iteration, point: method.point };
@@ -94,6 +120,12 @@ export async function minimise(
   for (;;) {
     if (iteration % BLOCK === 0) {
       throwIfAborted(options.signal, options.where);
+      const { onCheckpoint, checkpointEvery = 100 } = options;
+      if (onCheckpoint && problem.state && iteration > 0 && iteration % checkpointEvery === 0 && !resumed) {
+        const states = { method: method.state(), duals: duals.state(), problem: problem.state() };
+        await onCheckpoint({ iteration, violation, mark, ...states });
+      }
+      resumed = false;
       if (iteration > 0) improveBound(duals, method, problem, tolerance);
       const objective = problem.best.total;
       const gap = relativeGap(objective, duals.best);

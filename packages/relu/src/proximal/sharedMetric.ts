@@ -17,6 +17,9 @@ export interface Metric {
   proximal(y: Float64Array, gradient: Float64Array, curvature: number, beta: number, out: Float64Array): void;
   /** out = M t */
   apply(t: Float64Array, out: Float64Array): void;
+  /** What the next step depends on besides its arguments. */
+  state(): Float64Array;
+  restore(state: Float64Array): void;
 }
 
 /** The plain metric M = I. */
@@ -40,6 +43,12 @@ export class PlainMetric implements Metric {
   apply(t: Float64Array, out: Float64Array): void {
     out.set(t);
   }
+
+  state(): Float64Array {
+    return new Float64Array(0);
+  }
+
+  restore(): void {}
 }
 
 export class SharedMetric implements Metric {
@@ -126,6 +135,15 @@ export class SharedMetric implements Metric {
         for (let k = 0; k < width; k++) out[from + k] = factor > 0 ? factor * out[from + k] : 0;
       }
     }
+  }
+
+  state(): Float64Array {
+    return Float64Array.from([this.lastCurvature, ...this.duals]);
+  }
+
+  restore(state: Float64Array): void {
+    this.lastCurvature = state[0];
+    this.duals.set(state.subarray(1));
   }
 
   // Newton on psi; w is overwritten by its minimiser.

@@ -12,6 +12,10 @@ import type { HessianSolver } from "./hessianSolver.js";
 import { LowRankHessian } from "./lowRankHessian.js";
 import type { SmoothTerms, TermSums } from "./smoothTerms.js";
 
+/** Largest order of a dense Hessian, and most columns of a structured one. */
+const LARGEST_ORDER = 3000;
+const MOST_COLUMNS = 5000;
+
 export class NewtonSystem {
   /** N */
   size = 0;
@@ -32,6 +36,12 @@ export class NewtonSystem {
   private hessian!: HessianSolver;
   private tau = new Float64Array(0);
   private rho = new Float64Array(0);
+
+  /** Whether a working set of this many gates is within memory and reasonable time. */
+  static fits(program: ReluProgram, gates: number): boolean {
+    if (LowRankHessian.suits(program, gates)) return program.samples + gates <= MOST_COLUMNS;
+    return gates * program.outputs * program.width <= LARGEST_ORDER;
+  }
 
   constructor(
     private readonly program: ReluProgram,

@@ -19,8 +19,8 @@ export interface PathOptions {
   readonly maximumIterations: number;
   /** First pieces `[P, outputs, D]`; default zero. */
   readonly start?: Float64Array | undefined;
-  /** Largest order of the linear systems; the method ends as `stalled` when the working set outgrows it. */
-  readonly largestOrder: number;
+  /** Bound that is known already; default 0. */
+  readonly lowerBound?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((event: FitProgress) => void) | undefined;
   readonly where: string;
@@ -37,7 +37,7 @@ export interface PathOutcome {
   readonly dual: DualPoint;
 }
 
-/** The dual point of `lowerBound`, before scaling; see certifier.ts. */
+/** The best dual point of the run, before scaling; see certifier.ts. */
 export interface DualPoint {
   /** `[n, outputs, D]` */
   readonly slopes: Float64Array;
@@ -62,7 +62,8 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
   if (options.start) pieces.set(options.start);
   let best: Objective = { total: Number.POSITIVE_INFINITY, loss: 0, regulariser: 0 };
   const bestPieces = pieces.slice();
-  let lowerBound = 0;
+  let lowerBound = options.lowerBound ?? 0;
+  let ownBound = 0;
   const dual = { slopes: new Float64Array(program.samples * row), linear: 0, quadratic: 0 };
   let mu = options.start ? WARM_MU : FIRST_MU;
   let steps = 0;
@@ -75,8 +76,9 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
     const value = system.evaluate(mu);
     const { out } = system;
     const bound = certifier.bound(system.slopes, out);
-    if (bound > lowerBound) {
-      lowerBound = bound;
+    lowerBound = Math.max(lowerBound, bound);
+    if (bound > ownBound) {
+      ownBound = bound;
       dual.slopes.set(system.slopes);
       dual.linear = out.linear;
       dual.quadratic = out.quadratic;
@@ -105,7 +107,7 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
     if (settled || steps >= MOST_STEPS) {
       const chosen = nextGates(system.gates, certifier.violations, 1 + 0.3 * smoothing, pieces, row, system);
       if (chosen !== null) {
-        if (chosen.length * row > options.largestOrder) return finish("stalled");
+        if (!NewtonSystem.fits(program, chosen.length)) return finish("stalled");
         system.writePieces(pieces);
         system.setGates(chosen, pieces, mu);
         steps = 0;
