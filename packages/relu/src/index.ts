@@ -1,10 +1,19 @@
+export type { PerturbationNorm } from "./ballSupport.js";
 export { type CertifyOptions, certifiedMargins, certifiedRobustAccuracy } from "./certificates/certifiedMargins.js";
 export { type CertifiedRadii, type CertifiedRadiiOptions, certifiedRadii } from "./certificates/certifiedRadii.js";
 export type { Reading } from "./certificates/localPieces.js";
 export { type WorstMarginOptions, type WorstMargins, worstMargins } from "./certificates/worstMargins.js";
 export { createGatedClassifier, type GatedClassifierOptions } from "./classifiers/gatedClassifier.js";
 export { createReluNetworkClassifier } from "./classifiers/reluNetworkClassifier.js";
-export { type FitGatedReluOptions, fitGatedRelu, type GatedReluResult } from "./gated/fitGatedRelu.js";
+export type { FirstOrderCheckpoint } from "./gated/firstOrder.js";
+export { fitGatedPath, type GatedPathPoint } from "./gated/fitGatedPath.js";
+export {
+  type FitGatedReluOptions,
+  fitGatedRegression,
+  fitGatedRelu,
+  type GatedMethod,
+  type GatedReluResult,
+} from "./gated/fitGatedRelu.js";
 export {
   type GatedReluJson,
   type GatedReluModel,

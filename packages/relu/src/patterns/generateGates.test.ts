@@ -10,7 +10,7 @@ import { enumerateGates } from "./enumerateGates.js";
 import { generateGates } from "./generateGates.js";
 import { sampleGates } from "./sampleGates.js";
 
-const path = { tolerance: 1e-6, maximumIterations: 500, largestOrder: 2000, where: "test" };
+const path = { tolerance: 1e-6, maximumIterations: 500, where: "test" };
 
 /** Samples in the plane that one gate cannot separate. */
 function rings(samples: number): { features: NumericBatch; answers: Answers } {

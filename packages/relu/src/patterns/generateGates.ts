@@ -115,7 +115,6 @@ export async function generateGates(
       tolerance,
       maximumIterations: 2000,
       start,
-      largestOrder: 6000,
       where: "generateGates",
       signal: options.signal,
     });
