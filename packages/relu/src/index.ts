@@ -49,3 +49,6 @@ export {
 } from "./patterns/scenarioBound.js";
 export type { Objective } from "./program/objective.js";
 export type { FitProgress, FitStatus } from "./proximal/minimise.js";
+export { networkFromSafetensors, networkToSafetensors } from "./recovery/networkFile.js";
+export { type PrunedNetwork, type PruneNetworkOptions, pruneNetwork } from "./recovery/pruneNetwork.js";
+export { type RecoveredNetwork, type RecoverNetworkOptions, recoverNetwork } from "./recovery/recoverNetwork.js";
