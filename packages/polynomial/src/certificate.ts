@@ -285,12 +285,7 @@ function bestScaling(
  * Largest sum over pairs of s (p+ t+ + p- t-) - s^2 (p+ + p-)^2 / (4 kappa) over 0 <= s <= most, less its rounding: the
  * conjugate of kappa x^2 under x >= t+ - w+, x >= t- - w-.
  */
-function bestSquaredScaling(
-  weights: Float64Array,
-  kappa: Float64Array,
-  targets: Float64Array,
-  most: number,
-): number {
+function bestSquaredScaling(weights: Float64Array, kappa: Float64Array, targets: Float64Array, most: number): number {
   const pairs = weights.length / 2;
   let [linear, square, size] = [0, 0, 0];
   for (let i = 0; i < pairs; i++) {

@@ -1,29 +1,34 @@
 // `worstcase certify`: a model (or any quadratic) on a labelled table, row by row, exactly in l2 and certified in l-infinity.
 
-import { DataError, SettingError, UnsupportedError, type Warning } from "@worstcase/core";
-import { readTable, type Table } from "@worstcase/datasets";
+import { basename } from "node:path";
+import { DataError, SettingError, type Warning } from "@worstcase/core";
 import { chooseKernels } from "@worstcase/linalg";
 import type { Command } from "commander";
 import { addSchemaOptions, resolveSettings } from "../config/options.js";
-import { type CertifyConfig, certifySchema, column, columns } from "../config/table.js";
+import { certifySchema } from "../config/table.js";
+import { curvePlotSvg } from "../plot/curvePlot.js";
+import { checkOutputFile, writeOutputFile } from "../run/outputFile.js";
 import { formatAccuracy, shareOf } from "../table/accuracy.js";
+import { accuracyCurves } from "../table/accuracyCurves.js";
 import { type CertifiedRow, certifyRows, type LinfColumns } from "../table/certifyRows.js";
-import { withFlagNames } from "../table/flagErrors.js";
-import { radiusUnits, readModel, type StoredModel } from "../table/modelFile.js";
+import { radiusUnits, readModel } from "../table/modelFile.js";
+import { readRows } from "../table/readRows.js";
 import { exitCodes } from "../terminal/exitCodes.js";
 
 interface CertifyFlags {
   readonly config?: string;
   readonly json?: boolean;
+  readonly plot?: string;
 }
 
 export function addCertify(command: Command): void {
   command
     .argument("<model>", "JSON written by worstcase fit, or a bare quadratic {Q, q, s}: f(x) = x'Qx + q'x + s")
-    .argument("<table>", "CSV file with a label column and the model's features, in its order");
+    .argument("<table>", "CSV file with the model's features, in its order, and a label column if there are labels");
   addSchemaOptions(command, certifySchema);
   command
     .option("--config <file>", "JSON file with settings; flags win over it")
+    .option("--plot <file>", "write accuracy against radius as SVG: clean, exact l2, certified and exact l-infinity")
     .option("--json", "print one JSON object on stdout, with one entry per row")
     .addHelpText(
       "after",
@@ -34,6 +39,8 @@ Each row: score (two classes: f, positive for the second class; several: the lab
 worstMargin (exact minimum of the label's margin over the l2 ball), boundaryDistance (l2 distance at which the prediction
 changes, null where it never does), linfBound (certified lower bound of the margin over the box) and linfExact (its minimum;
 null with more than --exact-features features or beyond --max-nodes boxes). A row is robust when its margin stays positive.
+A table of just the model's features (or --label none) has no labels: margins and robustness are then those of the predicted
+class, and no accuracies are given.
 A bare quadratic may name "classes": [second argument of the sign last]; else the table's labels in ascending order.`,
     )
     .action((model: string, table: string, flags: CertifyFlags & Record<string, unknown>) => run(model, table, flags));
@@ -41,6 +48,7 @@ A bare quadratic may name "classes": [second argument of the sign last]; else th
 
 async function run(modelFile: string, file: string, flags: CertifyFlags & Record<string, unknown>): Promise<void> {
   const started = performance.now();
+  await checkOutputFile(flags.plot, "--plot");
   const config = await resolveSettings(certifySchema, flags, flags.config);
   const stored = await readModel(modelFile);
   const { model, notes } = stored;
@@ -50,11 +58,13 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
     throw new SettingError({ argument: "--radius", expected: "an l2 radius", received: "none", hint });
   }
   const warnings: Warning[] = [];
-  const table = await readRows(file, config, stored);
-  checkFeatures(file, table, stored);
-  const [classes, labels] = matchClasses(file, table, stored);
+  const { inputs, classes, labels } = await readRows(file, config, stored);
+  if (flags.plot !== undefined && labels === null) {
+    const hint = "accuracy needs labels";
+    throw new DataError({ argument: "--plot", expected: "a table with labels", received: file, hint });
+  }
   const kernels = chooseKernels(config.backend);
-  const { rows, linf } = certifyRows(model, table.inputs, labels, {
+  const { rows, linf } = certifyRows(model, inputs, labels ?? model.predict(inputs), {
     ...{ radius, exactFeatures: config.exactFeatures, maxNodes: config.maxNodes, kernels },
     epsilonInf: config.epsilonInf ?? null,
   });
@@ -69,18 +79,39 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
     const message = `branch and bound stopped after ${config.maxNodes} boxes on ${undecided} rows`;
     warnings.push({ code: "node-limit", message });
   }
+  const units = radiusUnits(model);
+  if (flags.plot !== undefined && labels !== null) {
+    const { exactFeatures, maxNodes, plotRadius: largest } = config;
+    const drawn = accuracyCurves(model, inputs, labels, { largest, exactFeatures, maxNodes, kernels });
+    if (drawn.undecided > 0) {
+      const message = `branch and bound stopped ${drawn.undecided} times for the plot; those rows count as not robust`;
+      warnings.push({ code: "node-limit", message });
+    }
+    const { radius: trained } = notes;
+    const marks = trained !== undefined && trained > 0 && trained <= drawn.largest ? [trained] : [];
+    const svg = await curvePlotSvg({
+      title: `Accuracy on ${basename(file)} against the size of the perturbation`,
+      subtitle: `${basename(modelFile)}, ${rows.length} rows; bands: 95 % Wilson intervals`,
+      xLabel: `radius, in ${units}`,
+      yLabel: "accuracy",
+      curves: drawn.curves,
+      marks: marks.map((x) => ({ x, label: "trained, l2" })),
+    });
+    await writeOutputFile(flags.plot, svg, "--plot");
+  }
   const facts = {
     ...{ model: modelFile, table: file, samples: rows.length, features: model.features, classes },
     ...{ positive: classes.length === 2 ? classes[1]! : null, radius, epsilonInf: config.epsilonInf ?? null },
-    radiusUnits: radiusUnits(model),
-    summary: summarise(rows, linf),
+    radiusUnits: units,
+    summary: summarise(rows, linf, labels !== null, radius),
+    plot: flags.plot ?? null,
     backend: kernels.name,
     seconds: (performance.now() - started) / 1000,
     warnings,
   };
   if (flags.json) {
     const named = rows.map(({ label, predicted, ...row }) => ({
-      ...{ row: row.row, label: classes[label], predicted: classes[predicted] },
+      ...{ row: row.row, label: labels === null ? null : classes[label], predicted: classes[predicted] },
       ...row,
     }));
     process.stdout.write(`${JSON.stringify({ ...facts, rows: named })}\n`);
@@ -88,71 +119,24 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
   process.exitCode = exitCodes.done;
 }
 
-function readRows(file: string, config: CertifyConfig, { notes }: StoredModel): Promise<Table> {
-  const label = config.label ?? notes.label;
-  return withFlagNames(() =>
-    readTable(
-      { path: file },
-      {
-        ...(label !== undefined && { label: column(label) }),
-        ignore: columns(config.ignore ?? notes.ignore),
-        missing: config.missing,
-      },
-    ),
-  );
-}
-
-function checkFeatures(file: string, { featureNames }: Table, { model, notes }: StoredModel): void {
-  const hint = "leave other columns out with --ignore and name the label with --label";
-  if (featureNames.length !== model.features) {
-    const expected = `the model's ${model.features} features`;
-    throw new DataError({ argument: file, expected, received: featureNames.length, hint });
-  }
-  const k = notes.features?.findIndex((name, position) => name !== featureNames[position]) ?? -1;
-  if (k < 0) return;
-  throw new DataError({
-    argument: `${file}, feature ${k}`,
-    expected: notes.features![k]!,
-    received: featureNames[k],
-    hint,
-  });
-}
-
-/** Class names of the model and the table's labels as indices into them. */
-function matchClasses(
-  file: string,
-  { classNames, labels }: Table,
-  { model, notes }: StoredModel,
-): [readonly string[], Int32Array] {
-  const classes = notes.classes ?? classNames;
-  if (classes.length !== model.classCount) {
-    const expected = `the model's ${model.classCount} classes`;
-    const hint = "the model does not name its classes, so the table has to have all of them";
-    throw new UnsupportedError({ argument: `${file}, labels`, expected, received: classes.length, hint });
-  }
-  const indices = classNames.map((name) => classes.indexOf(name));
-  const unknown = indices.indexOf(-1);
-  if (unknown >= 0) {
-    const expected = `the model's classes ${classes.slice(0, 10).join(", ")}`;
-    throw new DataError({ argument: `${file}, labels`, expected, received: classNames[unknown] });
-  }
-  return [classes, labels.map((label) => indices[label]!)];
-}
-
-function summarise(rows: readonly CertifiedRow[], linf: LinfColumns | null) {
+/** Shares need labels; without them only how many predictions hold. */
+function summarise(rows: readonly CertifiedRow[], linf: LinfColumns | null, labelled: boolean, radius: number) {
   const share = (hit: (row: CertifiedRow, i: number) => boolean) => shareOf(rows.length, (i) => hit(rows[i]!, i));
   const correct = ({ label, predicted }: CertifiedRow) => label === predicted;
   const distances = rows.filter(correct).map(({ boundaryDistance }) => boundaryDistance ?? Number.POSITIVE_INFINITY);
   const median = distances.sort((a, b) => a - b)[Math.floor(distances.length / 2)];
+  const certified = linf && share((row) => row.linfBound! > 0 || (row.linfExact !== null && row.linfExact > 0));
   return {
-    accuracy: share(correct),
+    accuracy: labelled ? share(correct) : null,
     /** Exact: the label wins on the whole l2 ball. */
-    l2Accuracy: share((row) => row.worstMargin > 0),
+    l2Accuracy: labelled ? share((row) => row.worstMargin > 0) : null,
+    /** Share of predictions, right or wrong, that hold on the whole l2 ball. */
+    l2Constant: share(({ boundaryDistance }) => boundaryDistance === null || boundaryDistance > radius),
     /** Of rows classified correctly; null when that has no flip. */
     medianBoundaryDistance: median !== undefined && Number.isFinite(median) ? median : null,
     /** Lower and upper bound of the true l-infinity accuracy, equal where every row is decided. */
-    linfCertified: linf && share((row) => row.linfBound! > 0 || (row.linfExact !== null && row.linfExact > 0)),
-    linfUnbroken: linf && share((_, i) => linf.attacked[i]! > 0),
+    linfCertified: labelled ? certified : null,
+    linfUnbroken: labelled && linf ? share((_, i) => linf.attacked[i]! > 0) : null,
   };
 }
 
@@ -166,6 +150,7 @@ interface Facts {
   readonly radiusUnits: string;
   readonly epsilonInf: number | null;
   readonly summary: ReturnType<typeof summarise>;
+  readonly plot: string | null;
   readonly backend: string;
   readonly seconds: number;
   readonly warnings: readonly Warning[];
@@ -173,15 +158,17 @@ interface Facts {
 
 function formatReport(facts: Facts): string {
   const { model, table, samples, features, positive, radius, epsilonInf, summary, backend, seconds, warnings } = facts;
-  const { accuracy, l2Accuracy, linfCertified, linfUnbroken, medianBoundaryDistance } = summary;
+  const { accuracy, l2Accuracy, l2Constant, linfCertified, linfUnbroken, medianBoundaryDistance } = summary;
   return [
     `${model} on ${table}: ${samples} rows, ${features} features${positive === null ? "" : `; +1 is ${positive}`}`,
-    `clean:                    ${formatAccuracy(accuracy)}`,
-    `l2 ${radius}, exact: ${formatAccuracy(l2Accuracy)}`,
+    ...(accuracy ? [`clean:                    ${formatAccuracy(accuracy)}`] : ["no labels: no accuracies"]),
+    ...(l2Accuracy ? [`l2 ${radius}, exact: ${formatAccuracy(l2Accuracy)}`] : []),
+    `predictions that hold at l2 ${radius}, exact: ${formatAccuracy(l2Constant)}`,
     ...(linfCertified ? [`l-infinity ${epsilonInf}, certified: ${formatAccuracy(linfCertified)}`] : []),
     ...(linfUnbroken ? [`l-infinity ${epsilonInf}, not broken: ${formatAccuracy(linfUnbroken)}`] : []),
-    `median distance to the boundary, correct rows: ${medianBoundaryDistance?.toPrecision(4) ?? "none"}`,
+    `median distance to the boundary, ${accuracy ? "correct" : "all"} rows: ${medianBoundaryDistance?.toPrecision(4) ?? "none"}`,
     `radii in ${facts.radiusUnits}; rows with --json`,
+    ...(facts.plot === null ? [] : [`plot written to ${facts.plot}`]),
     `${seconds.toFixed(2)} s   ${backend} kernels`,
     ...warnings.map(({ message, code }) => `warning: ${message} [${code}]`),
   ].join("\n");

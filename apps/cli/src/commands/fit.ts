@@ -1,5 +1,6 @@
 // `worstcase fit`: a robust polynomial network on anyone's labelled table, with its certificate.
 
+import { basename } from "node:path";
 import { DataError, type NumericBatch, SettingError, UnsupportedError, type Warning } from "@worstcase/core";
 import { readTable, type Table } from "@worstcase/datasets";
 import {
@@ -12,17 +13,20 @@ import {
 import type { Command } from "commander";
 import { addSchemaOptions, resolveSettings } from "../config/options.js";
 import { column, columns, type FitConfig, fitSchema, type TrainConfig } from "../config/table.js";
+import { curvePlotSvg } from "../plot/curvePlot.js";
 import { checkOutputFile, writeOutputFile } from "../run/outputFile.js";
 import { type Accuracy, formatAccuracy, shareOf } from "../table/accuracy.js";
 import { type CrossValidation, crossValidate } from "../table/crossValidate.js";
 import { withFlagNames } from "../table/flagErrors.js";
 import { radiusUnits } from "../table/modelFile.js";
+import { pathPlot } from "../table/pathPlot.js";
 import { exitCodes } from "../terminal/exitCodes.js";
 import { formatTable, percent } from "../terminal/table.js";
 
 interface FitFlags {
   readonly config?: string;
   readonly out?: string;
+  readonly plot?: string;
   readonly json?: boolean;
 }
 
@@ -32,6 +36,7 @@ export function addFit(command: Command): void {
   command
     .option("--config <file>", "JSON file with settings; flags win over it")
     .option("--out <file>", "write the model as JSON, standardisation included")
+    .option("--plot <file>", "with --folds: write cross-validated accuracies against radius, a curve per beta, as SVG")
     .option("--json", "print one JSON object on stdout")
     .addHelpText(
       "after",
@@ -67,6 +72,11 @@ async function run(file: string, flags: FitFlags & Record<string, unknown>): Pro
   const config = await resolveSettings(fitSchema, flags, flags.config);
   checkLists(config);
   await checkOutputFile(flags.out);
+  await checkOutputFile(flags.plot, "--plot");
+  if (flags.plot !== undefined && config.folds === undefined) {
+    const hint = "accuracy against radius of a written model: worstcase certify --plot";
+    throw new SettingError({ argument: "--plot", expected: "--folds", received: "none", hint });
+  }
   const warnings: Warning[] = [];
   const table = await withFlagNames(() =>
     readTable(
@@ -109,6 +119,10 @@ async function run(file: string, flags: FitFlags & Record<string, unknown>): Pro
     accuracy: shareOf(rows, (i) => predicted[i] === labels[i]),
     robustAccuracy: shareOf(rows, (i) => predicted[i] === labels[i] && radii[i]! > radius),
   };
+  if (flags.plot !== undefined && crossValidation) {
+    const plot = pathPlot(crossValidation, basename(file), radiusUnits(plain));
+    await writeOutputFile(flags.plot, await curvePlotSvg(plot), "--plot");
+  }
   if (flags.out !== undefined) await writeOutputFile(flags.out, `${JSON.stringify(model)}\n`);
   const { features: _, ...shown } = facts;
   const report = {
@@ -119,6 +133,7 @@ async function run(file: string, flags: FitFlags & Record<string, unknown>): Pro
     training,
     crossValidation,
     model: flags.out ?? null,
+    plot: flags.plot ?? null,
   };
   const all = [...warnings, ...more];
   if (flags.json) process.stdout.write(`${JSON.stringify({ ...report, warnings: all })}\n`);

@@ -51,10 +51,15 @@ export const fitSchema = z.strictObject({
 });
 
 export const certifySchema = z.strictObject({
-  label: z.string().min(1).optional().describe("label column (default: the model's, else the last)"),
+  label: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("label column (default: the model's, else the last); none: the table has no labels"),
   ...shared,
   radius: limit.optional().describe("l2 radius, in the model's units (default: the training radius)"),
   epsilonInf: limit.optional().describe("l-infinity radius, in the model's units (default: no l-infinity columns)"),
+  plotRadius: positive.optional().describe("largest radius of --plot (default: where 9 of 10 rows are lost in l2)"),
   exactFeatures: count(0).default(20).describe("most features for exact l-infinity minima by branch and bound"),
   maxNodes: count(1).default(20_000).describe("boxes that branch and bound may take for a row and pair of classes"),
 });

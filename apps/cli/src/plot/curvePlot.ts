@@ -46,7 +46,9 @@ const height = 440;
 const margin = { left: 56, right: 24, bottom: 48 };
 /** Okabe-Ito colours, distinguishable with colour-blind eyes; dashes tell curves apart in print. */
 const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#b8a800"];
-const dashes = ["none", "6 3", "2 3", "8 3 2 3"];
+const dashes = ["none", "6 3", "none", "2 4"];
+/** Earlier curves are drawn below and a little wider, so that curves on the same values all show. */
+const widthOf = (k: number) => Math.max(2, 4 - 0.5 * k);
 const colourOf = (k: number) => colours[k % colours.length]!;
 const dashOf = (k: number) => dashes[k % dashes.length]!;
 
@@ -100,11 +102,18 @@ export async function curvePlotSvg(plot: CurvePlot): Promise<string> {
       ]),
       ...curves.flatMap(({ points, dots }, k) => [
         Plot.line(points, {
-          ...{ x: "x", y: (point: CurvePoint) => scale * point.y, stroke: colourOf(k), strokeWidth: 2 },
+          ...{ x: "x", y: (point: CurvePoint) => scale * point.y, stroke: colourOf(k), strokeWidth: widthOf(k) },
           strokeDasharray: dashOf(k),
         }),
         ...(dots || points.length === 1
-          ? [Plot.dot(points, { x: "x", y: (point: CurvePoint) => scale * point.y, fill: colourOf(k), r: 3.5 })]
+          ? [
+              Plot.dot(points, {
+                x: "x",
+                y: (point: CurvePoint) => scale * point.y,
+                fill: colourOf(k),
+                r: widthOf(k) + 1,
+              }),
+            ]
           : []),
       ]),
     ],

@@ -85,6 +85,27 @@ describe("readTable", () => {
     expect(events).toMatchObject([{ type: "warning", warning: { code: "constant-feature" } }]);
   });
 
+  it("evaluation: one row, one class or no label column at all", async () => {
+    const one = await readTable({ text: "1,2,a" }, { purpose: "evaluate" });
+    expect([one.inputs.shape, one.classNames, one.constantFeatures]).toEqual([[1, 2], ["a"], []]);
+    const none = await readTable({ text: "x,y\n1,2\n3,4" }, { purpose: "evaluate", label: null });
+    expect([none.inputs.shape, none.classNames, Array.from(none.labels)]).toEqual([[2, 2], [], [0, 0]]);
+    expect([none.targets, none.featureNames]).toEqual([null, ["x", "y"]]);
+    await expect(readTable({ text: "1,2\n3,4" }, { label: null })).rejects.toThrow(SettingError);
+    await expect(readTable({ text: "x,y" }, { purpose: "evaluate", label: null })).rejects.toThrow(DataError);
+  });
+
+  it("regression: the label column holds numbers", async () => {
+    const table = await readTable({ text: "1,2.5\n2,-1e3" }, { purpose: "regression" });
+    expect([Array.from(table.targets!), table.classNames]).toEqual([[2.5, -1000], []]);
+    await expect(readTable({ text: "1,2.5\n2,high" }, { purpose: "regression" })).rejects.toThrow(/row 2/);
+    await expect(readTable({ text: "1,2.5\n2," }, { purpose: "regression" })).rejects.toThrow(
+      /finite number to predict/,
+    );
+    const purpose = "guess" as never;
+    await expect(readTable({ text: "1,a\n2,b" }, { purpose })).rejects.toThrow(SettingError);
+  });
+
   it("refuses what is no table of classes", async () => {
     const refused = (text: string, options = {}) => expect(readTable({ text }, options)).rejects;
     await refused("").toThrow(DataError);

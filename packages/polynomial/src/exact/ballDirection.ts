@@ -6,12 +6,7 @@ import { type BallBlocks, slackOf, sumLifted, weigh } from "./ballBlocks.js";
 import { symmetrise } from "./scaledBlock.js";
 
 /** Adds to rightSide `[N]` what the samples contribute; dualChange holds dY + Y + sym(Y dS S^-1) afterwards. */
-export function beginBallDirection(
-  blocks: BallBlocks,
-  mu: number,
-  corrected: boolean,
-  rightSide: Float64Array,
-): void {
+export function beginBallDirection(blocks: BallBlocks, mu: number, corrected: boolean, rightSide: Float64Array): void {
   const { problem, layout, workspace, n, m, inverse, dualChange, correction } = blocks;
   const { order: p, features: d, entries, free } = layout;
   const pp = p * p;

@@ -13,8 +13,8 @@ import { type Certifier, createCertifier } from "../certificate.js";
 import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
 import { createLayout, dimensionsOf } from "./layout.js";
 import { createPointSamples, pointSamplesSize } from "./pointSamples.js";
-import { createSquaredPoints } from "./squaredPoints.js";
 import type { SampleProblem, SampleState, SampleTerm } from "./sampleTerm.js";
+import { createSquaredPoints } from "./squaredPoints.js";
 import {
   createWeightPair,
   emptyWeightState,
