@@ -5,11 +5,13 @@
 //   H dx - A'du = -c + A'u + mu (<F_k, S^-1>)_k - (<F_k, Y P S^-1 + dYa dSa S^-1>)_k,   A dx = t
 //   dS = sum dx_k F_k + P,   dY = mu S^-1 - Y - sym(Y dS S^-1 + dYa dSa S^-1)
 
-import { workspaceSize } from "@worstcase/linalg";
+import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import { checkCertificate, checkSolution } from "../check/check.js";
+import { type Face, faceOfDirection, faceOfTerms } from "../face/findFace.js";
+import { type Run, solveOnFace } from "../face/solveOnFace.js";
 import type { SdpProblem } from "../problem.js";
 import type { Point, Ray } from "../result.js";
-import type { IterationEvent, Outcome, SdpSettings, SdpSolver, StartEvent } from "../solver.js";
+import type { Command, IterationEvent, Outcome, SdpSettings, SdpSolver, StartEvent } from "../solver.js";
 import { BlockState } from "./blockState.js";
 import { expandDual, expandPoint, expandVariables } from "./expand.js";
 import { Iterate } from "./iterate.js";
@@ -32,30 +34,52 @@ export const interiorPoint: SdpSolver = {
     return { largestOrder: Math.max(m, ...orders), flops, float64Count };
   },
   *method(problem, settings, { kernels, warmStart }) {
-    const base = { warmStart: warmStart ? "rejected" : "none" } as const;
-    const reduced = reduce(problem, kernels);
-    if ("kind" in reduced) {
-      yield start(problem, kernels.name, [], 0, ["the reduction alone proves infeasibility"]);
-      return { ...base, status: reduced.kind, certificate: reduced, iterations: 0 };
-    }
-    const m = reduced.objective.length;
-    const lengths = [
-      ...reduced.psd.flatMap((block) => BlockState.lengths(block)),
-      ...SchurSystem.lengths(m, reduced.equalities.right.length),
-      ...Iterate.lengths(reduced),
-      ...RootSystem.lengths(reduced),
-    ];
-    const count = workspaceSize(...lengths);
-    const blocks = reduced.psd.map(({ order }) => ({ kind: "psd" as const, size: order }));
-    const rows = reduced.rows.right.length;
-    const parts = rows > 0 ? [...blocks, { kind: "nonnegative" as const, size: rows }] : blocks;
-    const command = yield start(problem, kernels.name, parts, 8 * count, reduced.notes, m);
-    if (command !== "continue") return { ...base, status: command, point: undefined, iterations: 0 };
-    const iterate = new Iterate(problem, reduced, kernels.workspace(count));
-    const outcome = yield* iterations(problem, settings, iterate);
-    return { ...outcome, ...base };
+    const outcome = yield* run(problem, settings, kernels, FACES);
+    return { ...outcome, warmStart: warmStart ? "rejected" : "none" };
   },
 };
+
+/** How often in a row the problem may be restricted to a face of its cone. */
+const FACES = 3;
+
+/** The method; `faces` restrictions are still allowed. */
+function* run(problem: SdpProblem, settings: SdpSettings, kernels: Kernels, faces: number): Run {
+  const onFace = (face: Face, rest: SdpSettings) => run(face.restriction.problem, rest, kernels, faces - 1);
+  let announced = false;
+  const obvious = faces > 0 ? faceOfTerms(problem, kernels) : undefined;
+  if (obvious) {
+    const outcome = yield* solveOnFace(problem, settings, obvious, onFace, { announce: true, iterations: 0 });
+    if (outcome) return outcome;
+    announced = true;
+  }
+  const base = { warmStart: "none" } as const;
+  const reduced = reduce(problem, kernels);
+  if ("kind" in reduced) {
+    if (!announced) yield start(problem, kernels.name, [], 0, ["the reduction alone proves infeasibility"]);
+    return { ...base, status: reduced.kind, certificate: reduced, iterations: 0 };
+  }
+  const m = reduced.objective.length;
+  const lengths = [
+    ...reduced.psd.flatMap((block) => BlockState.lengths(block)),
+    ...SchurSystem.lengths(m, reduced.equalities.right.length),
+    ...Iterate.lengths(reduced),
+    ...RootSystem.lengths(reduced),
+  ];
+  const count = workspaceSize(...lengths);
+  const blocks = reduced.psd.map(({ order }) => ({ kind: "psd" as const, size: order }));
+  const rows = reduced.rows.right.length;
+  const parts = rows > 0 ? [...blocks, { kind: "nonnegative" as const, size: rows }] : blocks;
+  if (!announced) {
+    const command = yield start(problem, kernels.name, parts, 8 * count, reduced.notes, m);
+    if (command !== "continue") return { ...base, status: command, point: undefined, iterations: 0 };
+  }
+  const iterate = new Iterate(problem, reduced, kernels.workspace(count));
+  return yield* iterations(problem, settings, iterate, function* (iteration, direction) {
+    const face = faces > 0 ? faceOfDirection(problem, direction, kernels) : undefined;
+    if (!face) return undefined;
+    return yield* solveOnFace(problem, settings, face, onFace, { announce: false, iterations: iteration });
+  });
+}
 
 function start(
   problem: SdpProblem,
@@ -76,11 +100,20 @@ const CLOSE = 5;
 
 type Stop = Exclude<Outcome["status"], "optimal" | "primal-infeasible" | "dual-infeasible">;
 
+/** How x grows when its direction is worth a look for a face: so much of |x| in one step, at so small a cosine with c. */
+const GROWTH = 0.1;
+const FLAT = 1e-4;
+const LOOKS = 4;
+
 function* iterations(
   problem: SdpProblem,
   { tolerance, maximumIterations }: SdpSettings,
   iterate: Iterate,
-): Generator<IterationEvent, Omit<Outcome, "warmStart"> & Outcome, "continue" | "time-limit" | "aborted"> {
+  tryFace: (
+    iteration: number,
+    direction: Float64Array,
+  ) => Generator<StartEvent | IterationEvent, Outcome | undefined, Command>,
+): Run {
   const { reduced } = iterate;
   const point = (): Point => expandPoint(problem, reduced, iterate.best());
   const finished = (at: Point, iteration: number) =>
@@ -114,6 +147,7 @@ function* iterations(
   let bestMerit = Number.POSITIVE_INFINITY;
   let sinceBest = 0;
   let sinceProgress = 0;
+  let looks = 0;
   const lowest = {
     merit: Number.POSITIVE_INFINITY,
     dualResidual: Number.POSITIVE_INFINITY,
@@ -164,6 +198,12 @@ function* iterations(
     }
     if (!steps) return stopped("stalled", iteration);
     [primalStep, dualStep] = steps;
+    const { share, cosine } = iterate.growth(primalStep);
+    if (looks < LOOKS && gap < 0.3 && share > GROWTH && cosine < FLAT) {
+      looks++;
+      const outcome = yield* tryFace(iteration + 1, expandVariables(problem, reduced, iterate.dx));
+      if (outcome) return outcome;
+    }
   }
 }
 

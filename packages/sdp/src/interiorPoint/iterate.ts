@@ -33,7 +33,8 @@ export class Iterate {
   private readonly blocks: readonly BlockState[];
   private readonly system: SchurSystem;
   // variables
-  private readonly dx: Float64Array;
+  /** The last direction of x. */
+  readonly dx: Float64Array;
   private readonly right: Float64Array;
   private readonly predicted: Float64Array;
   private readonly dualGap: Float64Array;
@@ -240,6 +241,19 @@ export class Iterate {
     };
     move(1);
     return () => move(-1);
+  }
+
+  /** The last step as a share of |x|, and the cosine between its direction and the objective. */
+  growth(step: number): { share: number; cosine: number } {
+    const { objective } = this.reduced;
+    let cost = 0;
+    for (let k = 0; k < objective.length; k++) cost += objective[k] * this.dx[k];
+    const size = norm(this.dx);
+    const [length, weight] = [norm(this.x), norm(objective)];
+    return {
+      share: length > 0 ? (step * size) / length : 0,
+      cosine: size > 0 && weight > 0 ? Math.abs(cost) / (size * weight) : 0,
+    };
   }
 
   /** Whether the square-root form is still to come and fits. */
