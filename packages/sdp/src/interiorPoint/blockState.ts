@@ -39,11 +39,15 @@ export class BlockState {
   private careful = false;
   private readonly stepVectors: readonly Float64Array[];
   private readonly plan: SchurPlan;
+  private readonly lanes: Float64Array;
   /** Columns of the pattern of sum x_k F_k - F_0 by row, when it is sparse. */
   private readonly pattern: { readonly start: Int32Array; readonly column: Int32Array } | undefined;
 
-  static lengths({ order }: PsdBlock): number[] {
-    return [...new Array<number>(MATRICES).fill(order * order), ...stepScratch(order)];
+  static lengths(block: PsdBlock): number[] {
+    const { order } = block;
+    const { lanes } = planSchur(block);
+    const gathered = lanes > 1 ? [lanes * order * order] : [];
+    return [...new Array<number>(MATRICES).fill(order * order), ...stepScratch(order), ...gathered];
   }
 
   constructor(
@@ -58,6 +62,7 @@ export class BlockState {
     [this.g, this.w, this.second, this.scaledY] = [take(), take(), take(), take()];
     this.stepVectors = stepScratch(n).map((length) => workspace.float64(length));
     this.plan = planSchur(block);
+    this.lanes = workspace.float64(this.plan.lanes > 1 ? this.plan.lanes * n * n : 0);
     this.pattern = sparsePattern(block);
   }
 
@@ -101,7 +106,7 @@ export class BlockState {
   }
 
   addSchur(h: Float64Array, m: number): void {
-    const scratch = { left: this.w, right: this.dy, product: this.g };
+    const scratch = { left: this.w, right: this.dy, product: this.g, lanes: this.lanes };
     addSchur(this.block, this.plan, this.workspace, scratch, this.y, this.inverse, h, m);
   }
 
@@ -248,7 +253,7 @@ export class BlockState {
     const { order: n, inverse } = this;
     inverse.fill(0);
     for (let i = 0; i < n; i++) inverse[i * n + i] = 1;
-    const scratch = { left: this.w, right: this.dy, product: this.g };
+    const scratch = { left: this.w, right: this.dy, product: this.g, lanes: this.lanes };
     addSchur(this.block, this.plan, this.workspace, scratch, inverse, inverse, gram, m);
   }
 

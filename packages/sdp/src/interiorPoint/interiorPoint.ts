@@ -95,6 +95,7 @@ function start(
 /** From this merit on, so many iterations without a better one call for the square-root form. */
 const LATE = 1e-3;
 const PATIENCE = 3;
+const SLOW = 0.3;
 /** A point within so many tolerances is not worth the square-root form. */
 const CLOSE = 5;
 
@@ -148,6 +149,7 @@ function* iterations(
   let sinceBest = 0;
   let sinceProgress = 0;
   let looks = 0;
+  const recent = [0, 0, 0].map(() => Number.POSITIVE_INFINITY);
   const lowest = {
     merit: Number.POSITIVE_INFINITY,
     dualResidual: Number.POSITIVE_INFINITY,
@@ -183,8 +185,12 @@ function* iterations(
     } else sinceBest++;
     const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
     const wrecked = iterate.escalated && merit > 100 * iterate.bestMerit;
+    // the careful form near its end: three steps without a factor of SLOW
+    const slow = iterate.careful && merit > SLOW * recent[0] && bestMerit < LATE;
+    recent.shift();
+    recent.push(merit);
     const stuck = tiny || wrecked || sinceBest > patience || sinceProgress > 15 || !Number.isFinite(merit);
-    if (stuck || (!iterate.escalated && bestMerit < LATE && sinceBest > PATIENCE)) {
+    if (stuck || slow || (!iterate.escalated && bestMerit < LATE && sinceBest > PATIENCE)) {
       escalated = escalate(iteration);
       if (typeof escalated === "object") return escalated;
       if (stuck && !escalated) return stopped("stalled", iteration);

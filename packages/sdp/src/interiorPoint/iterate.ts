@@ -261,6 +261,10 @@ export class Iterate {
     return this.precision !== "root" && RootSystem.lengths(this.reduced).length > 0;
   }
 
+  get careful(): boolean {
+    return this.precision === "careful";
+  }
+
   get escalated(): boolean {
     return this.precision === "root";
   }

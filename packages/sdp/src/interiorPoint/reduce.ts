@@ -193,7 +193,7 @@ function group(entries: Entry[], byCount: boolean): Terms {
   const counts = new Map<number, number>();
   for (const { matrix } of merged) counts.set(matrix, (counts.get(matrix) ?? 0) + 1);
   const order = [...counts.keys()];
-  if (byCount) order.sort((p, q) => (counts.get(q) as number) - (counts.get(p) as number) || p - q);
+  if (byCount) order.sort((p, q) => (counts.get(q) as number) - (counts.get(p) as number) || q - p);
   const start = new Int32Array(order.length + 1);
   const cursor = new Map<number, number>();
   order.forEach((matrix, g) => {

@@ -24,6 +24,8 @@ export interface SchurPlan {
   readonly weight: Float64Array;
   /** First of the groups that have one entry only; they are the last ones. */
   readonly firstSingle: number;
+  /** How many products are gathered from at once. */
+  readonly lanes: number;
   /** Numbers of scratch needed: two of `[order, widest]` and one of `[order, order]`, and those of the rank-one part. */
   readonly widest: number;
 }
@@ -31,10 +33,25 @@ export interface SchurPlan {
 /** Relative costs of one unit of each formula's work, from apps/bench (suite sdp) on one core with wasm kernels. */
 const COST = { axpy: 0.7, product: 0.1, call: 1500, gather: 1, dot: 0.9, dotStart: 6, pair: 1.8, pairStart: 6 };
 
+/** Several T side by side share the loads of an entry; beyond this order they would not stay in cache. */
+const LANES = 4;
+const LANES_UP_TO = 128;
+
 /** From this share of entries on F_k S^-1 is a dense product. */
 const DENSE = 0.05;
 
-export function planSchur({ order, terms }: PsdBlock): SchurPlan {
+const plans = new WeakMap<PsdBlock, SchurPlan>();
+
+/** The plan of a block, made once. */
+export function planSchur(block: PsdBlock): SchurPlan {
+  const known = plans.get(block);
+  if (known) return known;
+  const plan = makePlan(block);
+  plans.set(block, plan);
+  return plan;
+}
+
+function makePlan({ order, terms }: PsdBlock): SchurPlan {
   const { variable, start, row, column } = terms;
   const formulas: Formula[] = [];
   const support: (Int32Array | undefined)[] = [];
@@ -76,6 +93,7 @@ export function planSchur({ order, terms }: PsdBlock): SchurPlan {
     }
     if (best !== "entries") widest = Math.max(widest, r);
   }
+  const products = formulas.filter((formula) => formula === "product").length;
   let firstSingle = variable.length;
   while (firstSingle > 0 && start[firstSingle] - start[firstSingle - 1] === 1) firstSingle--;
   return {
@@ -86,6 +104,7 @@ export function planSchur({ order, terms }: PsdBlock): SchurPlan {
     position: row.map((i, e) => i * order + column[e]),
     weight: terms.value.map((v, e) => (row[e] === column[e] ? v / 2 : v)),
     firstSingle,
+    lanes: products >= LANES && order <= LANES_UP_TO ? LANES : 1,
     widest,
   };
 }
@@ -96,6 +115,8 @@ export interface SchurScratch {
   readonly right: Float64Array;
   /** `[order * order]`. */
   readonly product: Float64Array;
+  /** `[order * order, lanes]` where the plan has several lanes, else unused. */
+  readonly lanes: Float64Array;
 }
 
 /** H (lower triangle, `[m, m]`) += the block's part. `y`, `inverse` are Y and S^-1 with both triangles. */
@@ -110,15 +131,27 @@ export function addSchur(
   m: number,
 ): void {
   const groups = block.terms.variable.length;
+  let batch: number[] = [];
   for (let g = 0; g < groups; g++) {
-    if (plan.formulas[g] === "product") byProduct(block, g, plan, workspace, scratch, y, inverse, h, m);
-    else if (plan.formulas[g] === "dots") byDots(block, g, plan, scratch, y, inverse, h, m);
+    if (plan.formulas[g] === "product") {
+      formProduct(block, g, plan, workspace, scratch, y, inverse);
+      if (plan.lanes === 1) gather(block, g, plan, scratch.product, h, m);
+      else {
+        keepLane(block.order, plan.lanes, batch.push(g) - 1, scratch);
+        if (batch.length === plan.lanes) {
+          gatherLanes(block, batch, plan, scratch.lanes, h, m);
+          batch = [];
+        }
+      }
+    } else if (plan.formulas[g] === "dots") byDots(block, g, plan, scratch, y, inverse, h, m);
     else byEntries(block, g, plan, y, inverse, h, m);
   }
+  if (batch.length > 0) gatherLanes(block, batch, plan, scratch.lanes, h, m);
   if (block.rankOne.length > 0) addRankOne(block, scratch, y, inverse, h, m);
 }
 
-function byProduct(
+/** product <- T + T' (upper triangle) with T = Y F_k S^-1. */
+function formProduct(
   { order: n, terms }: PsdBlock,
   g: number,
   plan: SchurPlan,
@@ -126,11 +159,9 @@ function byProduct(
   { left, right, product: t }: SchurScratch,
   y: Float64Array,
   inverse: Float64Array,
-  h: Float64Array,
-  m: number,
 ): void {
-  const { variable, start, row, column, value } = terms;
-  const { supportRow, supportColumn, position, weight } = plan;
+  const { start, row, column, value } = terms;
+  const { supportRow, supportColumn } = plan;
   const support = plan.support[g] as Int32Array;
   const r = support.length;
   const count = start[g + 1] - start[g];
@@ -157,6 +188,12 @@ function byProduct(
   workspace.gemm(true, false, n, n, r, 1, rows, n, right, n, 0, t, n);
   // upper triangle of T + T'
   for (let i = 0; i < n; i++) for (let j = i, at = i * n; j < n; j++) t[at + j] += t[j * n + i];
+}
+
+/** H_qk += <F_q, sym T> for the matrices q from k on. */
+function gather({ terms }: PsdBlock, g: number, plan: SchurPlan, t: Float64Array, h: Float64Array, m: number): void {
+  const { variable, start } = terms;
+  const { position, weight } = plan;
   const k = variable[g];
   for (let q = g; q < variable.length; q++) {
     let sum = 0;
@@ -172,6 +209,47 @@ function byProduct(
     sum += odd;
     const other = variable[q];
     h[other > k ? other * m + k : k * m + other] += sum;
+  }
+}
+
+function keepLane(n: number, lanes: number, lane: number, { product, lanes: kept }: SchurScratch): void {
+  for (let i = 0; i < n; i++) {
+    for (let at = i * n + i, end = i * n + n; at < end; at++) kept[at * lanes + lane] = product[at];
+  }
+}
+
+/** As `gather` for up to four matrices at once. */
+function gatherLanes(
+  { terms }: PsdBlock,
+  batch: readonly number[],
+  plan: SchurPlan,
+  t: Float64Array,
+  h: Float64Array,
+  m: number,
+): void {
+  const { variable, start } = terms;
+  const { position, weight } = plan;
+  const sums = new Float64Array(LANES);
+  for (let q = batch[0]; q < variable.length; q++) {
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    for (let e = start[q], end = start[q + 1]; e < end; e++) {
+      const w = weight[e];
+      const at = LANES * position[e];
+      s0 += w * t[at];
+      s1 += w * t[at + 1];
+      s2 += w * t[at + 2];
+      s3 += w * t[at + 3];
+    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+    const other = variable[q];
+    for (let lane = 0; lane < batch.length; lane++) {
+      if (batch[lane] > q) continue;
+      const k = variable[batch[lane]];
+      h[other > k ? other * m + k : k * m + other] += sums[lane];
+    }
   }
 }
 
