@@ -2,7 +2,7 @@
 // A variable whose data on the face depend on those of others adds nothing there and is left out (its x is 0).
 
 import type { Kernels } from "@worstcase/linalg";
-import type { Block, SdpProblem } from "../problem.js";
+import type { Block, RankOneTerm, SdpProblem } from "../problem.js";
 import type { KernelBasis } from "./kernelBasis.js";
 import { NullSpace, SparseRows } from "./sparseRows.js";
 
@@ -89,8 +89,11 @@ export function restrict(problem: SdpProblem, bases: readonly KernelBasis[], ker
     position[k] = i;
   });
   const blocks = problem.blocks.map((block, b): Block => {
-    const { matrix, row, column, value } = sparse[b];
-    const keep = matrix.map((_, e) => e).filter((e) => matrix[e] === 0 || position[matrix[e] - 1] >= 0);
+    const { matrix, row, column, value, rankOne } = sparse[b];
+    const dense = new Set(rankOne.map((term) => term.matrix));
+    const keep = matrix
+      .map((_, e) => e)
+      .filter((e) => matrix[e] === 0 || (position[matrix[e] - 1] >= 0 && !dense.has(matrix[e])));
     return {
       kind: block.kind,
       size: free[b],
@@ -100,6 +103,9 @@ export function restrict(problem: SdpProblem, bases: readonly KernelBasis[], ker
         column: Int32Array.from(keep, (e) => column[e]),
         value: Float64Array.from(keep, (e) => value[e]),
       },
+      rankOne: rankOne
+        .filter((term) => position[term.matrix - 1] >= 0)
+        .map((term) => ({ ...term, matrix: position[term.matrix - 1] + 1 })),
     };
   });
   const given = problem.equalities;
@@ -136,7 +142,10 @@ export function restrict(problem: SdpProblem, bases: readonly KernelBasis[], ker
   };
 }
 
-/** Upper triangles of N' F_k N, k = 0..m, as parallel lists in order of k. */
+/** A diagonal entry of F_k at a row of N with so many entries is kept as the rank-one term it becomes. */
+const LONG_ROW = 8;
+
+/** Upper triangles of N' F_k N, k = 0..m, as parallel lists in order of k; `rankOne` repeats those that have that form. */
 function restrictEntries(block: Block, basis: KernelBasis, m: number) {
   const free = basis.size - basis.count;
   const { start, column, value } = basis;
@@ -144,9 +153,11 @@ function restrictEntries(block: Block, basis: KernelBasis, m: number) {
   const dense = new Float64Array(block.kind === "psd" ? free * free : free);
   const seen = new Uint8Array(dense.length);
   const out = { matrix: [] as number[], row: [] as number[], column: [] as number[], value: [] as number[] };
+  const rankOne: RankOneTerm[] = [];
   for (let k = 0; k <= m; k++) {
     const touched: number[] = [];
     let scale = 0;
+    if (k > 0) rankOne.push(...asRankOne(block, grouped, k, basis));
     const add = (a: number, c: number, v: number) => {
       const at = block.kind === "psd" ? a * free + c : a;
       dense[at] += v;
@@ -175,7 +186,19 @@ function restrictEntries(block: Block, basis: KernelBasis, m: number) {
       dense[at] = seen[at] = 0;
     }
   }
-  return out;
+  return { ...out, rankOne };
+}
+
+/** F_k = v e_p e_p' in this block, and row p of N long: v N_p N_p'. */
+function asRankOne(block: Block, { start, order }: ByMatrix, k: number, basis: KernelBasis): RankOneTerm[] {
+  const { entries, kind, rankOne = [] } = block;
+  if (kind !== "psd" || start[k + 1] - start[k] !== 1 || rankOne.some(({ matrix }) => matrix === k)) return [];
+  const e = order[start[k]];
+  const p = entries.row[e];
+  if (p !== entries.column[e] || basis.start[p + 1] - basis.start[p] < LONG_ROW) return [];
+  const vector = new Float64Array(basis.size - basis.count);
+  for (let f = basis.start[p]; f < basis.start[p + 1]; f++) vector[basis.column[f]] = basis.value[f];
+  return [{ matrix: k, weight: entries.value[e], vector }];
 }
 
 /** Rows (N' F_k N scaled to the Frobenius product, A_k), one per variable. */
