@@ -4,25 +4,17 @@ import type { Workspace } from "@worstcase/linalg";
 import type { SdpProblem } from "../problem.js";
 import { BlockState } from "./blockState.js";
 import type { ReducedPoint } from "./expand.js";
-import { addAdjoint, addRowsAdjoint, applyRows, constantProduct } from "./operators.js";
+import { type Measures, rounding } from "./measures.js";
+import { addAdjoint, addRowsAdjoint, addRowsSchur, applyRows, constantProduct } from "./operators.js";
 import type { ReducedProblem } from "./reducedProblem.js";
 import { RootSystem } from "./rootSystem.js";
-import { addRowsSchur } from "./schur.js";
+import { RowState } from "./rowState.js";
 import { SchurSystem } from "./schurSystem.js";
 import { constantSize, largest, norm, startingSizes, termSizes } from "./sizes.js";
 
 /** The square-root form works where the problem is near degenerate; shorter, more central steps go further there. */
 const ROOT_CENTRING = 0.1;
 const ROOT_FRACTION = 0.8;
-
-export interface Measures {
-  readonly primalObjective: number;
-  readonly dualObjective: number;
-  /** DIMACS errors 3 and 1, and the larger of |5| and |6|. */
-  readonly primalResidual: number;
-  readonly dualResidual: number;
-  readonly gap: number;
-}
 
 export class Iterate {
   readonly x: Float64Array;
@@ -31,6 +23,7 @@ export class Iterate {
   complementarity = 0;
   private readonly u: Float64Array;
   private readonly blocks: readonly BlockState[];
+  private readonly rows: RowState;
   private readonly system: SchurSystem;
   // variables
   /** The last direction of x. */
@@ -39,16 +32,6 @@ export class Iterate {
   private readonly predicted: Float64Array;
   private readonly dualGap: Float64Array;
   private readonly bestX: Float64Array;
-  // rows: slack, dual, directions, residual, second-order term
-  private readonly s: Float64Array;
-  private readonly y: Float64Array;
-  private readonly ds: Float64Array;
-  private readonly dy: Float64Array;
-  private readonly p: Float64Array;
-  private readonly second: Float64Array;
-  private readonly rowScratch: Float64Array;
-  private readonly bestS: Float64Array;
-  private readonly bestY: Float64Array;
   // equalities
   private readonly du: Float64Array;
   private readonly t: Float64Array;
@@ -77,7 +60,7 @@ export class Iterate {
 
   static lengths({ objective, rows, equalities }: ReducedProblem): number[] {
     const of = (count: number, length: number) => new Array<number>(count).fill(length);
-    return [...of(6, objective.length), ...of(9, rows.right.length), ...of(6, equalities.right.length)];
+    return [...of(6, objective.length), ...RowState.lengths(rows), ...of(6, equalities.right.length)];
   }
 
   constructor(
@@ -90,21 +73,17 @@ export class Iterate {
     this.blocks = reduced.psd.map((block) => new BlockState(block, workspace));
     this.system = new SchurSystem(workspace, m, reduced.equalities);
     [this.x, this.dx, this.right, this.predicted, this.dualGap, this.bestX] = [m, m, m, m, m, m].map(take);
-    const r = reduced.rows.right.length;
-    [this.s, this.y, this.ds, this.dy, this.p, this.second, this.rowScratch, this.bestS, this.bestY] = [
-      ...new Array<number>(9).fill(r),
-    ].map(take);
+    this.rows = new RowState(reduced.rows, workspace);
     const e = reduced.equalities.right.length;
     [this.u, this.du, this.t, this.bestU, this.extra, this.lower] = [e, e, e, e, e, e].map(take);
-    this.degree = reduced.psd.reduce((sum, { order }) => sum + order, r);
+    this.degree = reduced.psd.reduce((sum, { order }) => sum + order, reduced.rows.right.length);
     this.termSizes = termSizes(reduced);
     this.sizes = { c: largest(problem.objective), constant: constantSize(problem) };
     const start = startingSizes(reduced);
     this.blocks.forEach((block, j) => {
       block.begin(start.slack[j], start.dual[j]);
     });
-    this.s.fill(start.slackRows);
-    this.y.fill(start.dualRows);
+    this.rows.begin(start.slackRows, start.dualRows);
     for (const block of this.blocks) {
       block.factor("slack");
       block.factor("dual");
@@ -113,8 +92,8 @@ export class Iterate {
 
   /** Residuals and objectives of the current point. */
   measure(): Measures {
-    const { objective, psd, rows, equalities } = this.reduced;
-    const { x, u, y, dualGap, sizes } = this;
+    const { objective, psd, equalities } = this.reduced;
+    const { x, u, rows, dualGap, sizes } = this;
     // (<F_k, Y>)_k + A'u, then c minus it
     dualGap.fill(0);
     let dualObjective = 0;
@@ -122,9 +101,9 @@ export class Iterate {
       addAdjoint(block, this.blocks[j].y, 1, dualGap);
       dualObjective += constantProduct(block, this.blocks[j].y);
     });
-    addRowsAdjoint(rows, y, 1, dualGap);
+    addRowsAdjoint(rows.rows, rows.y, 1, dualGap);
     addRowsAdjoint(equalities, u, 1, dualGap);
-    for (let i = 0; i < y.length; i++) dualObjective += rows.right[i] * y[i];
+    dualObjective += rows.constantProduct();
     for (let i = 0; i < u.length; i++) dualObjective += equalities.right[i] * u[i];
     this.norms.adjoint = norm(dualGap);
     let primalObjective = 0;
@@ -145,51 +124,37 @@ export class Iterate {
     let complementarity = 0;
     for (const block of this.blocks)
       for (let i = 0; i < block.s.length; i++) complementarity += block.s[i] * block.y[i];
-    for (let i = 0; i < y.length; i++) complementarity += this.s[i] * y[i];
+    complementarity += rows.products()[0];
     this.complementarity = complementarity;
     const scale = 1 + Math.abs(primalObjective) + Math.abs(dualObjective);
     this.measures = {
       primalObjective,
       dualObjective,
       // S is no better known than the rounding of its largest term
-      primalResidual: (Math.hypot(Math.sqrt(square), this.norms.equality) + this.rounding()) / size,
+      primalResidual: (Math.hypot(Math.sqrt(square), this.norms.equality) + rounding(x, this.termSizes)) / size,
       dualResidual: norm(dualGap) / (1 + sizes.c),
       gap: Math.max(Math.abs(primalObjective - dualObjective), Math.abs(complementarity)) / scale,
     };
     return this.measures;
   }
 
-  /** Rounding of sum x_k F_k: eps times its largest term. */
-  private rounding(): number {
-    let largestTerm = 0;
-    for (let k = 0; k < this.x.length; k++)
-      largestTerm = Math.max(largestTerm, Math.abs(this.x[k]) * this.termSizes[k]);
-    return 1.1e-16 * largestTerm;
-  }
-
   private updateResiduals(): number {
-    const { x, s, p } = this;
-    let square = 0;
-    for (const block of this.blocks) square += block.updateResidual(x);
-    applyRows(this.reduced.rows, x, 1, p);
-    for (let i = 0; i < p.length; i++) {
-      p[i] -= s[i];
-      square += p[i] * p[i];
-    }
+    let square = this.rows.updateResidual(this.x);
+    for (const block of this.blocks) square += block.updateResidual(this.x);
     return square;
   }
 
   /** S <- sum x_k F_k - F_0 exactly, unless that is not positive definite. */
   private absorbResidual(): boolean {
-    const { blocks, s, p } = this;
+    const { blocks, rows } = this;
     for (const block of blocks) block.shiftByResidual(1);
-    for (let i = 0; i < s.length; i++) s[i] += p[i];
-    if (blocks.every((block) => block.factor("slack")) && s.every((value) => value > 0)) return true;
+    rows.shiftByResidual(1);
+    if (blocks.every((block) => block.factor("slack")) && rows.isPositive("slack")) return true;
     for (const block of blocks) {
       block.shiftByResidual(-1);
       block.factor("slack");
     }
-    for (let i = 0; i < s.length; i++) s[i] -= p[i];
+    rows.shiftByResidual(-1);
     return false;
   }
 
@@ -219,23 +184,22 @@ export class Iterate {
    * where multipliers are unbounded, what is missing in these equations is multiplied by them in the objective.
    */
   projectBestDual(): (() => void) | undefined {
-    const { system, right, predicted, bestU, bestY } = this;
-    const { objective, rows, equalities } = this.reduced;
+    const { system, right, predicted, bestU, rows } = this;
+    const { objective, equalities } = this.reduced;
     const m = objective.length;
     system.h.fill(0);
     for (const block of this.blocks) block.addGram(system.h, m);
-    addRowsSchur(rows, this.rowScratch.fill(1), this.rowScratch, system.h, m);
+    rows.addGram(system.h, m);
     addRowsSchur(equalities, this.extra.fill(1), this.extra, system.h, m);
     right.set(objective);
     for (const { block, bestY: best } of this.blocks) addAdjoint(block, best, -1, right);
-    addRowsAdjoint(rows, bestY, -1, right);
+    addRowsAdjoint(rows.rows, rows.bestY, -1, right);
     addRowsAdjoint(equalities, bestU, -1, right);
     if (!system.solveAlone(right, predicted)) return undefined;
     const move = (sign: number) => {
       for (let k = 0; k < m; k++) right[k] = sign * predicted[k];
       for (const block of this.blocks) block.shiftBestY(right);
-      applyRows(rows, right, 0, this.rowScratch);
-      for (let i = 0; i < bestY.length; i++) bestY[i] += this.rowScratch[i];
+      rows.shiftBestY(right);
       applyRows(equalities, right, 0, this.extra);
       for (let i = 0; i < bestU.length; i++) bestU[i] += this.extra[i];
     };
@@ -277,43 +241,40 @@ export class Iterate {
     this.precision = "root";
     this.x.set(this.bestX);
     this.u.set(this.bestU);
-    this.s.set(this.bestS);
-    this.y.set(this.bestY);
+    this.rows.restoreBest();
     for (const block of this.blocks) block.restoreBest();
     this.measure();
     return true;
   }
 
   private factor(): boolean {
-    const { blocks, system, x, y, s, root, precision } = this;
+    const { blocks, rows, system, x, root, precision } = this;
     for (const block of blocks) block.prepare(precision !== "plain");
     if (root && precision === "root") {
       if (!blocks.every((block, j) => block.fillRoot(root, j))) return false;
-      root.fillRows(this.reduced.rows, y, s);
+      root.fillRows(rows.rows, rows.y, rows.s);
       return system.factorRoot(root);
     }
     system.h.fill(0);
     for (const block of blocks) block.addSchur(system.h, x.length);
-    addRowsSchur(this.reduced.rows, y, s, system.h, x.length);
+    rows.addSchur(system.h, x.length);
     return system.factor();
   }
 
   /** Predictor and corrector into dx, du, dS, dY; returns the fraction of the way to the boundary to go. */
   private findDirections(): number {
-    const { blocks, system, right, predicted, u, dx, du, s, y, ds, dy, second, rowScratch } = this;
-    const { objective, rows, equalities } = this.reduced;
+    const { blocks, rows, system, right, predicted, u, dx, du } = this;
+    const { objective, equalities } = this.reduced;
     // predictor: mu = 0
     for (let k = 0; k < predicted.length; k++) predicted[k] = -objective[k];
     addRowsAdjoint(equalities, u, 1, predicted);
     if (!this.feasible) {
       for (const block of blocks) block.subtractResidualPart(predicted);
-      for (let i = 0; i < s.length; i++) rowScratch[i] = (y[i] * this.p[i]) / s[i];
-      addRowsAdjoint(rows, rowScratch, -1, predicted);
+      rows.subtractResidualPart(predicted);
     }
     system.solve(predicted, this.t, dx, du);
     for (const block of blocks) block.predict(dx, !this.feasible);
-    second.fill(0);
-    this.rowDirections(0);
+    rows.predict(dx);
     const [primalAffine, dualAffine] = this.steps(1);
     const products = this.products();
     const mu = this.degree > 0 ? products[0] / this.degree : 0;
@@ -331,14 +292,10 @@ export class Iterate {
     // corrector
     right.set(predicted);
     for (const block of blocks) block.addCorrectorPart(target, right);
-    for (let i = 0; i < s.length; i++) {
-      second[i] = dy[i] * ds[i];
-      rowScratch[i] = (target - second[i]) / s[i];
-    }
-    addRowsAdjoint(rows, rowScratch, 1, right);
+    rows.addCorrectorPart(target, right);
     system.solve(right, this.t, dx, du);
     for (const block of blocks) block.correct(dx, target, !this.feasible);
-    this.rowDirections(target);
+    rows.directions(dx, target);
     return this.precision === "root" ? ROOT_FRACTION : 0.9 + 0.09 * shortest;
   }
 
@@ -347,13 +304,13 @@ export class Iterate {
    * a small term, whose own rounding is smaller still. Returns what is missing in the end, relative as DIMACS error 1.
    */
   private refineDual(): number {
-    const { right, dualGap, predicted, du, y, dy, s, rowScratch, system, lower, sizes, extra } = this;
-    const { rows, equalities } = this.reduced;
+    const { right, dualGap, predicted, du, rows, system, lower, sizes, extra } = this;
+    const { equalities } = this.reduced;
     let before = Number.POSITIVE_INFINITY;
     for (let round = 0; ; round++) {
       right.set(dualGap);
       for (const { block, dy: direction } of this.blocks) addAdjoint(block, direction, -1, right);
-      addRowsAdjoint(rows, dy, -1, right);
+      addRowsAdjoint(rows.rows, rows.dy, -1, right);
       addRowsAdjoint(equalities, du, -1, right);
       const missing = norm(right) / (1 + sizes.c);
       if (missing < 1e-12 || missing > 0.5 * before || round === 10) return missing;
@@ -361,68 +318,41 @@ export class Iterate {
       // <F_k, sym(Y F(delta) S^-1)> = (H delta)_k; a zero right-hand side keeps A delta = 0
       system.solve(right, lower, predicted, extra);
       for (const block of this.blocks) block.correctDual(predicted);
-      applyRows(rows, predicted, 0, rowScratch);
-      for (let i = 0; i < y.length; i++) dy[i] += (y[i] / s[i]) * rowScratch[i];
+      rows.correctDual(predicted);
       for (let i = 0; i < du.length; i++) du[i] -= extra[i];
     }
   }
 
   /** Moves S or Y by at most `step`, shorter when rounding made the end point indefinite; the step taken. */
   private move(which: "slack" | "dual", step: number): number {
-    const [values, direction] = which === "slack" ? [this.s, this.ds] : [this.y, this.dy];
+    const { blocks, rows } = this;
     let taken = 0;
     for (let attempt = step, tries = 0; tries < 40; attempt *= tries < 3 ? 0.95 : 0.7, tries++) {
-      const change = attempt - taken;
-      for (const block of this.blocks) block.move(which, change);
-      for (let i = 0; i < values.length; i++) values[i] += change * direction[i];
+      for (const part of [...blocks, rows]) part.move(which, attempt - taken);
       taken = attempt;
-      if (this.blocks.every((block) => block.factor(which)) && values.every((value) => value > 0)) return taken;
+      if (blocks.every((block) => block.factor(which)) && rows.isPositive(which)) return taken;
     }
-    for (const block of this.blocks) {
-      block.move(which, -taken);
-      block.factor(which);
-    }
-    for (let i = 0; i < values.length; i++) values[i] -= taken * direction[i];
+    for (const part of [...blocks, rows]) part.move(which, -taken);
+    for (const block of blocks) block.factor(which);
     return 0;
-  }
-
-  private rowDirections(mu: number): void {
-    const { dx, s, y, ds, dy, p, second } = this;
-    applyRows(this.reduced.rows, dx, 0, ds);
-    for (let i = 0; i < s.length; i++) {
-      ds[i] += p[i];
-      dy[i] = (mu - second[i] - y[i] * ds[i]) / s[i] - y[i];
-    }
   }
 
   /** The longest steps to the boundary times `fraction`, at most 1. */
   private steps(fraction: number): [primal: number, dual: number] {
     let [slack, dual] = [0, 0];
-    for (const block of this.blocks) {
-      const [a, b] = block.ratios();
+    for (const part of [...this.blocks, this.rows]) {
+      const [a, b] = part.ratios();
       slack = Math.min(slack, a);
       dual = Math.min(dual, b);
-    }
-    const { s, y, ds, dy } = this;
-    for (let i = 0; i < s.length; i++) {
-      slack = Math.min(slack, ds[i] / s[i]);
-      dual = Math.min(dual, dy[i] / y[i]);
     }
     return [slack < 0 ? Math.min(1, fraction / -slack) : 1, dual < 0 ? Math.min(1, fraction / -dual) : 1];
   }
 
   private products(): [number, number, number, number] {
     const total: [number, number, number, number] = [0, 0, 0, 0];
-    for (const block of this.blocks) {
-      const part = block.products();
-      for (let i = 0; i < 4; i++) total[i] += part[i];
-    }
-    const { s, y, ds, dy } = this;
-    for (let i = 0; i < s.length; i++) {
-      total[0] += s[i] * y[i];
-      total[1] += ds[i] * y[i];
-      total[2] += s[i] * dy[i];
-      total[3] += ds[i] * dy[i];
+    for (const part of [...this.blocks, this.rows]) {
+      const products = part.products();
+      for (let i = 0; i < 4; i++) total[i] += products[i];
     }
     return total;
   }
@@ -431,24 +361,22 @@ export class Iterate {
     this.bestMerit = merit;
     this.bestX.set(this.x);
     this.bestU.set(this.u);
-    this.bestS.set(this.s);
-    this.bestY.set(this.y);
-    for (const block of this.blocks) block.keepBest();
+    for (const part of [...this.blocks, this.rows]) part.keepBest();
   }
 
   best(): ReducedPoint {
     return {
       x: this.bestX,
       slack: this.blocks.map(({ bestS }) => bestS),
-      slackRows: this.bestS,
+      slackRows: this.rows.bestS,
       dual: this.blocks.map(({ bestY }) => bestY),
-      dualRows: this.bestY,
+      dualRows: this.rows.bestY,
       multipliers: this.bestU,
     };
   }
 
   current() {
-    return { psdDual: this.blocks.map(({ y }) => y), dualRows: this.y, multipliers: this.u };
+    return { psdDual: this.blocks.map(({ y }) => y), dualRows: this.rows.y, multipliers: this.u };
   }
 
   /** Cheap relative measures of how close the iterate is to a ray; infinite when the objective has the wrong sign. */

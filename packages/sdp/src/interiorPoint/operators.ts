@@ -80,3 +80,16 @@ export function addRowsAdjoint(rows: Rows, y: Float64Array, scale: number, out: 
     if (weight !== 0) for (let e = start[i]; e < start[i + 1]; e++) out[variable[e]] += weight * value[e];
   }
 }
+
+/** H += R' diag(y / s) R. Variables ascend within a row. */
+export function addRowsSchur(rows: Rows, y: Float64Array, s: Float64Array, h: Float64Array, m: number): void {
+  const { start, variable, value, right } = rows;
+  for (let i = 0; i < right.length; i++) {
+    const weight = y[i] / s[i];
+    for (let e = start[i]; e < start[i + 1]; e++) {
+      const scaled = weight * value[e];
+      const line = variable[e] * m;
+      for (let f = start[i]; f <= e; f++) h[line + variable[f]] += scaled * value[f];
+    }
+  }
+}

@@ -8,7 +8,7 @@
 // (the idea is Fujisawa, Kojima and Nakata's, Mathematical Programming 79:235-253, 1997).
 
 import type { Workspace } from "@worstcase/linalg";
-import type { PsdBlock, Rows } from "./reducedProblem.js";
+import type { PsdBlock } from "./reducedProblem.js";
 
 type Formula = "product" | "dots" | "entries";
 
@@ -388,19 +388,6 @@ function addRankOne(
       }
       const twice = t < s && other.variable === k ? 2 : 1;
       add(other.variable, k, weight * other.weight * dotY * dotInverse * twice);
-    }
-  }
-}
-
-/** H += R' diag(y / s) R. Variables ascend within a row. */
-export function addRowsSchur(rows: Rows, y: Float64Array, s: Float64Array, h: Float64Array, m: number): void {
-  const { start, variable, value, right } = rows;
-  for (let i = 0; i < right.length; i++) {
-    const weight = y[i] / s[i];
-    for (let e = start[i]; e < start[i + 1]; e++) {
-      const scaled = weight * value[e];
-      const line = variable[e] * m;
-      for (let f = start[i]; f <= e; f++) h[line + variable[f]] += scaled * value[f];
     }
   }
 }
