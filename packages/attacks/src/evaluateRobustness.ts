@@ -190,7 +190,7 @@ export async function evaluateRobustness(
     start.fooled.map((fooled, i) => fooled || units.some((row) => row[e].fooled[i])),
   );
   const flat = units.flat();
-  const warnings = [...inspected, ...collectWarnings(entries, units, epsilons)];
+  const warnings = [...inspected, ...collectWarnings(entries, units, epsilons, options.order === "survivors")];
   for (const warning of warnings) onEvent?.({ type: "warning", warning });
   return {
     model: model.id,
@@ -305,6 +305,7 @@ function collectWarnings(
   entries: readonly Entry[],
   units: readonly AttackUnit[][],
   epsilons: readonly number[],
+  cumulative: boolean,
 ): Warning[] {
   const repairs = units.flat().flatMap((unit) => unit.warnings);
   const vanishing = entries.flatMap((entry, k) => {
@@ -321,7 +322,7 @@ function collectWarnings(
     }),
   );
   const compared = verdicts.filter((_, k) => entries[k].attack.kind !== "exact");
-  return [...maskingWarnings(compared, epsilons), ...vanishing, ...repairs];
+  return [...maskingWarnings(compared, epsilons, cumulative), ...vanishing, ...repairs];
 }
 
 function checkEpsilons(model: Classifier, norm: Norm, epsilons: readonly number[]): void {

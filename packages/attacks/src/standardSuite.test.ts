@@ -59,9 +59,11 @@ describe("standardSuite", () => {
     expect(few.warnings.map(({ code }) => code)).toEqual(["few-classes", "few-classes"]);
     expect(few.choices.join()).toMatch(/1 target, all other classes.*2 classes: the dlr loss is not defined/);
     expect(standardSuite({ classCount: 5 }, { norm: "linf" }).warnings).toEqual([]);
-    expect(standardSuite({ classCount: 10 }, { norm: "l1" }).choices).toEqual([
-      "square is left out: it is not available in l1",
-    ]);
+    // the published settings in l1: 5 restarts, 5 targets
+    const sparse = standardSuite({ classCount: 10 }, { norm: "l1" });
+    expect(sparse.choices).toEqual([]);
+    expect(sparse.attacks.map(({ name }) => name)).toEqual(["apgd cross-entropy", "apgd dlr, 5 targets", "fab, 9 targets", "square"]);
+    expect(sparse.attacks[0].attack.settings).toMatchObject({ restarts: 5 });
   });
 
   it("runs its APGD members along the gradients of a surrogate too, before the black box", () => {

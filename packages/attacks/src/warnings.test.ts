@@ -45,6 +45,16 @@ describe("maskingWarnings", () => {
     expect(codes(single, attack("transfer", "iterative", false, 410, 186))).toEqual([]);
   });
 
+  it("compares a cumulative verdict with those before it: a later own attack includes what the surrogate broke", () => {
+    const attacks = [
+      attack("apgd", "iterative", true, 300),
+      attack("apgd, surrogate", "iterative", false, 200),
+      attack("fab", "iterative", true, 200),
+    ];
+    expect(maskingWarnings(attacks, [0.1]).map(({ code }) => code)).toEqual([]);
+    expect(maskingWarnings(attacks, [0.1], true).map(({ code }) => code)).toEqual(["gradient-masking"]);
+  });
+
   it("flags FGSM beaten by transferred FGSM by more than five points", () => {
     const single = attack("fgsm", "single-step", true, 600, 300);
     expect(codes(single, attack("transfer", "single-step", false, 540, 300))).toEqual(["gradient-masking"]);

@@ -44,24 +44,21 @@ export interface AttackVerdicts {
 
 /**
  * Codes `gradient-masking`, `black-box-stronger`, `single-step-stronger` and `weak-attack`, from what the attacks of one model broke. `epsilons` names the rows of `fooled`.
- * Differences count when a paired sign test says so (more than two standard errors), so that chance is not reported.
+ * Differences count when a paired sign test says so (more than two standard errors), so that chance is not reported. With `cumulative` verdicts,
+ * which include what all earlier attacks broke, an attack is compared with those before it.
  */
-export function maskingWarnings(attacks: readonly AttackVerdicts[], epsilons: readonly number[]): Warning[] {
+export function maskingWarnings(
+  attacks: readonly AttackVerdicts[],
+  epsilons: readonly number[],
+  cumulative = false,
+): Warning[] {
   const own = attacks.filter((attack) => attack.ownGradients);
   const ownIterative = own.filter((attack) => attack.strength === "iterative");
   const ownSingle = own.filter((attack) => attack.strength === "single-step");
   const warnings: Warning[] = [];
   for (const attack of attacks.filter(({ ownGradients }) => !ownGradients)) {
-    const alike = attack.strength === "iterative" ? ownIterative : ownSingle;
-    const rivals = alike.length > 0 ? alike : ownIterative;
-    if (rivals.length > 0) {
-      const limit = rivals === ownSingle ? singleStepLimit : 0;
-      const code = attack.blackBox ? "black-box-stronger" : "gradient-masking";
-      warnings.push(...report(code, attack, rivals, epsilons, limit, "gradients of the model mislead its attacker"));
-    } else if (ownSingle.length > 0) {
-      const advice = "one gradient step overstates robustness: run an iterative attack";
-      warnings.push(...report("weak-attack", attack, ownSingle, epsilons, singleStepLimit, advice));
-    }
+    const before = (rival: AttackVerdicts) => !cumulative || attacks.indexOf(rival) < attacks.indexOf(attack);
+    warnings.push(...maskedBy(attack, ownSingle.filter(before), ownIterative.filter(before), epsilons));
   }
   if (ownIterative.length > 0) {
     const reason = "one step should not beat many: gradients are misleading or the step size is wrong";
@@ -69,6 +66,25 @@ export function maskingWarnings(attacks: readonly AttackVerdicts[], epsilons: re
       warnings.push(...report("single-step-stronger", attack, ownIterative, epsilons, 0, reason));
   }
   return warnings;
+}
+
+/** What the success of one attack without the model's gradients says of those with them. */
+function maskedBy(
+  attack: AttackVerdicts,
+  ownSingle: readonly AttackVerdicts[],
+  ownIterative: readonly AttackVerdicts[],
+  epsilons: readonly number[],
+): Warning[] {
+  const alike = attack.strength === "iterative" ? ownIterative : ownSingle;
+  const rivals = alike.length > 0 ? alike : ownIterative;
+  if (rivals.length > 0) {
+    const limit = rivals === ownSingle ? singleStepLimit : 0;
+    const code = attack.blackBox ? "black-box-stronger" : "gradient-masking";
+    return report(code, attack, rivals, epsilons, limit, "gradients of the model mislead its attacker");
+  }
+  if (ownSingle.length === 0) return [];
+  const advice = "one gradient step overstates robustness: run an iterative attack";
+  return report("weak-attack", attack, ownSingle, epsilons, singleStepLimit, advice);
 }
 
 /** One warning at the epsilon where `attack` beats the `rivals` together by most, or none. */

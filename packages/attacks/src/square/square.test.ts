@@ -5,7 +5,7 @@ import { describeAttack } from "../testing/describeAttack.js";
 import { linearToy } from "../testing/toyClassifiers.js";
 import { imageLayout, randomWindow, windowSides } from "./imageLayout.js";
 import { square } from "./square.js";
-import { moveWindow, startWithTiles } from "./squareL2.js";
+import { moveWindow, startWithTiles } from "./windowMoves.js";
 import { tile } from "./tile.js";
 
 describeAttack({ name: "square", create: () => square({ queries: 60 }) });
@@ -42,6 +42,7 @@ describe("square", () => {
     for (const [norm, epsilon] of [
       ["linf", 0.3],
       ["l2", 3],
+      ["l1", 20],
     ] as const) {
       const result = await evaluateAttack(model, batch, square({ queries: 500 }), {
         budget: { norm, epsilon },
@@ -84,7 +85,7 @@ describe("layout", () => {
   });
 });
 
-describe("l2 moves", () => {
+describe.each(["l2", "l1"] as const)("moves in %s", (norm) => {
   it("tiles have unit length and halves of opposite sign", () => {
     for (const [height, width] of [
       [5, 5],
@@ -95,28 +96,33 @@ describe("l2 moves", () => {
       [1, 1],
     ]) {
       for (const transposed of [false, true]) {
-        const values = tile(height, width, transposed);
+        const values = tile(height, width, transposed, norm);
         expect(values).toHaveLength(height * width);
-        expect(normOf(values, "l2")).toBeCloseTo(1, 12);
+        expect(normOf(values, norm)).toBeCloseTo(1, 12);
       }
     }
-    expect(Array.from(tile(2, 1, false), (v) => Number(v.toFixed(6)))).toEqual(
-      [1, -1].map((v) => Number((v * Math.SQRT1_2).toFixed(6))),
-    );
-    expect(Array.from(tile(5, 5, true))).not.toEqual(Array.from(tile(5, 5, false)));
+    const half = norm === "l2" ? Math.SQRT1_2 : 0.5;
+    const pair = tile(2, 1, false, norm);
+    expect(pair[0]).toBeCloseTo(half, 12);
+    expect(pair[1]).toBeCloseTo(-half, 12);
+    expect(Array.from(tile(5, 5, true, norm))).not.toEqual(Array.from(tile(5, 5, false, norm)));
+    // the lower half of 6 x 3 has 3 rows: 1 + 1 / 2^power in the middle, 1 / 2^power around it
+    const six = tile(6, 3, false, norm);
+    expect(six[13] / six[10]).toBeCloseTo(norm === "l2" ? 5 : 17, 9);
   });
 
   it("moving a window keeps the length, or spends what is left of the budget", () => {
     const rng = createRng(8);
-    const layout = imageLayout([10, 10, 2]);
-    const displacement = new Float64Array(200);
-    startWithTiles(displacement, layout, rng);
+    const channels = norm === "l2" ? 2 : 1;
+    const layout = imageLayout([10, 10, channels]);
+    const displacement = new Float64Array(100 * channels);
+    startWithTiles(displacement, layout, rng, norm);
     expect(displacement.every((v) => v !== 0)).toBe(true);
-    const scale = 0.5 / normOf(displacement, "l2");
-    for (let k = 0; k < 200; k++) displacement[k] *= scale;
-    moveWindow(displacement, layout, { height: 3, width: 3 }, 0.5, rng);
-    expect(normOf(displacement, "l2")).toBeCloseTo(0.5, 9);
-    moveWindow(displacement, layout, { height: 5, width: 5 }, 0.8, rng);
-    expect(normOf(displacement, "l2")).toBeCloseTo(0.8, 9);
+    const scale = 0.5 / normOf(displacement, norm);
+    for (let k = 0; k < displacement.length; k++) displacement[k] *= scale;
+    moveWindow(displacement, layout, { height: 3, width: 3 }, 0.5, rng, norm);
+    expect(normOf(displacement, norm)).toBeCloseTo(0.5, 9);
+    moveWindow(displacement, layout, { height: 5, width: 5 }, 0.8, rng, norm);
+    expect(normOf(displacement, norm)).toBeCloseTo(0.8, 9);
   });
 });

@@ -1,7 +1,7 @@
 // Square attack (Andriushchenko et al. 2020, arXiv 1912.00049): random search without gradients. Every query changes the perturbation in
 // one random window and is kept when the margin rises.
 //   linf: the window becomes +-epsilon, one sign per channel; it starts with random vertical stripes
-//   l2:   the length of one window moves to another and is shaped by a tile with a random sign (squareL2.ts); it starts with tiles
+//   l2, l1: the length of one window moves to another and is shaped by a tile with a random sign (windowMoves.ts); it starts with tiles
 // The window covers a share of the image that is halved after 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 queries.
 
 import { type Classifier, type NumericBatch, normOf, type Rng, SettingError } from "@worstcase/core";
@@ -11,7 +11,8 @@ import { checkAttackRun, checkInteger } from "../checks.js";
 import { everySample, ModelCalls } from "../modelCalls.js";
 import { PerturbationSet, type Values } from "../perturbationSet.js";
 import { type ImageLayout, imageLayout, randomWindow, windowSides } from "./imageLayout.js";
-import { moveWindow, startWithTiles } from "./squareL2.js";
+import type { WindowNorm } from "./tile.js";
+import { moveWindow, startWithTiles } from "./windowMoves.js";
 
 export interface SquareSettings {
   /** Model calls per sample and restart. Default 5000. */
@@ -26,7 +27,7 @@ export interface SquareSettings {
 
 const halvings = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000];
 
-/** Square attack in linf or l2, without gradients. Throws SettingError on settings out of range. */
+/** Square attack in linf, l2 or l1, without gradients. Throws SettingError on settings out of range. */
 export function square(settings: SquareSettings = {}): Attack<Classifier> {
   const { queries = 5000, firstShare = 0.8, restarts = 1, stopWhenFooled = true } = settings;
   checkInteger(queries, 1, "settings.queries");
@@ -34,7 +35,7 @@ export function square(settings: SquareSettings = {}): Attack<Classifier> {
   if (!(firstShare > 0 && firstShare <= 1)) {
     throw new SettingError({ argument: "settings.firstShare", expected: "a number in (0, 1]", received: firstShare });
   }
-  const needs = { norms: ["linf", "l2"], gradients: false } as const;
+  const needs = { norms: ["linf", "l2", "l1"], gradients: false } as const;
   return {
     name: "square",
     kind: "gradient-free",
@@ -82,24 +83,24 @@ class Search {
 
   async run(queries: number, firstShare: number, rngs: readonly Rng[]): Promise<void> {
     const { points, kept, options, layout } = this;
-    const linf = options.budget.norm === "linf";
+    const { norm } = options.budget;
     this.margin.fill(Number.NEGATIVE_INFINITY);
     let active = this.active(everySample(rngs.length));
     for (const i of active) {
-      if (linf) this.stripes(i, rngs[i]);
-      else this.tiles(i, rngs[i]);
+      if (norm === "linf") this.stripes(i, rngs[i]);
+      else this.tiles(i, rngs[i], norm);
     }
     await this.query(active);
     for (let query = 0; query < queries; query++) {
       active = this.active(active);
       if (active.length === 0) return;
       const share = firstShare / 2 ** halvings.filter((after) => query > after).length;
-      const sides = windowSides(layout, share, linf ? 1 : 3, !linf);
+      const sides = windowSides(layout, share, norm === "linf" ? 1 : 3, norm !== "linf");
       const size = this.calls.size;
       for (const i of active) {
         points.set(kept.subarray(i * size, (i + 1) * size), i * size);
-        if (linf) this.fillWindow(i, sides, rngs[i]);
-        else this.moveWindow(i, sides, rngs[i]);
+        if (norm === "linf") this.fillWindow(i, sides, rngs[i]);
+        else this.moveWindow(i, sides, rngs[i], norm);
       }
       await this.query(active);
       const values = { survivors: active.length };
@@ -158,26 +159,26 @@ class Search {
     this.set.project(this.points, i, i);
   }
 
-  private tiles(i: number, rng: Rng): void {
-    startWithTiles(this.displacement, this.layout, rng);
-    this.placeDisplacement(i);
+  private tiles(i: number, rng: Rng, norm: WindowNorm): void {
+    startWithTiles(this.displacement, this.layout, rng, norm);
+    this.placeDisplacement(i, norm);
   }
 
-  private moveWindow(i: number, sides: { height: number; width: number }, rng: Rng): void {
+  private moveWindow(i: number, sides: { height: number; width: number }, rng: Rng, norm: WindowNorm): void {
     const { displacement, points } = this;
     const { data } = this.calls.batch.inputs;
     const base = i * this.calls.size;
     for (let k = 0; k < displacement.length; k++) displacement[k] = points[base + k] - data[base + k];
-    moveWindow(displacement, this.layout, sides, this.options.budget.epsilon, rng);
-    this.placeDisplacement(i);
+    moveWindow(displacement, this.layout, sides, this.options.budget.epsilon, rng, norm);
+    this.placeDisplacement(i, norm);
   }
 
-  /** x + displacement scaled to length epsilon, kept to the bounds. */
-  private placeDisplacement(i: number): void {
+  /** x + displacement, kept to budget and bounds: in l2 scaled to length epsilon before, in l1 projected as it is. */
+  private placeDisplacement(i: number, norm: WindowNorm): void {
     const { displacement, points } = this;
     const { data } = this.calls.batch.inputs;
     const base = i * this.calls.size;
-    const scale = this.options.budget.epsilon / (normOf(displacement, "l2") || 1);
+    const scale = norm === "l2" ? this.options.budget.epsilon / (normOf(displacement, "l2") || 1) : 1;
     for (let k = 0; k < displacement.length; k++) points[base + k] = data[base + k] + scale * displacement[k];
     this.set.project(points, i, i);
   }

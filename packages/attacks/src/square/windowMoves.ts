@@ -1,14 +1,16 @@
-// The l2 moves of Square attack (Andriushchenko et al. 2020, arXiv 1912.00049, algorithm 3), on one displacement d.
-// With windows W1, W2 of equal sides and b^2 = max(0, epsilon^2 - ||d||^2) unspent, for every channel:
-//   u = sign * tile + d_W1 / ||d_W1||,   d_W1 u W2 <- 0 on W2, then d_W1 = u / ||u|| * sqrt(||d_(W1 u W2)||^2 + b^2 / channels)
+// The moves of Square attack in l2 (Andriushchenko et al. 2020, arXiv 1912.00049, algorithm 3) and l1 (Croce and Hein 2021, arXiv 2103.01208), on one
+// displacement d. With windows W1, W2 of equal sides, for every one of C channels:
+//   u = sign * tile + d_W1 / |d_W1|,   d_(W1 u W2) <- 0 on W2, then d_W1 = u / |u| * share
+//   l2: share = sqrt(|d_(W1 u W2)|^2 + max(0, epsilon^2 - |d|^2) / C)     l1: share = C |d_(W1 u W2)| + max(0, epsilon - |d|)
+// In l1 the move is longer than the budget allows with several channels; the projection that follows makes it sparse.
 // displacement: [height * width * channels]
 
 import { normOf, type Rng } from "@worstcase/core";
 import { type ImageLayout, randomWindow, type Window } from "./imageLayout.js";
-import { tile } from "./tile.js";
+import { tile, type WindowNorm } from "./tile.js";
 
 /** Fills the image with tiles of random signs, five along each side. */
-export function startWithTiles(displacement: Float64Array, layout: ImageLayout, rng: Rng): void {
+export function startWithTiles(displacement: Float64Array, layout: ImageLayout, rng: Rng, norm: WindowNorm): void {
   const { height, width, channels } = layout;
   displacement.fill(0);
   const tall = Math.max(1, Math.floor(height / 5));
@@ -16,7 +18,7 @@ export function startWithTiles(displacement: Float64Array, layout: ImageLayout, 
   for (let top = 0; top < height; top += tall) {
     for (let left = 0; left < width; left += wide) {
       const window = { top, left, height: Math.min(tall, height - top), width: Math.min(wide, width - left) };
-      const shape = tile(window.height, window.width, rng.uniform() > 0.5);
+      const shape = tile(window.height, window.width, rng.uniform() > 0.5, norm);
       for (let c = 0; c < channels; c++) {
         const sign = rng.uniform() < 0.5 ? -1 : 1;
         forWindow(layout, window, c, (k, place) => {
@@ -33,30 +35,34 @@ export function moveWindow(
   sides: { height: number; width: number },
   epsilon: number,
   rng: Rng,
+  norm: WindowNorm,
 ): void {
+  const power = norm === "l2" ? 2 : 1;
   const to = randomWindow(layout, sides, rng);
   const from = randomWindow(layout, sides, rng);
-  const shape = tile(sides.height, sides.width, rng.uniform() > 0.5);
-  const unspent = Math.max(0, epsilon ** 2 - normOf(displacement, "l2") ** 2) / layout.channels;
+  const shape = tile(sides.height, sides.width, rng.uniform() > 0.5, norm);
+  const unspent = Math.max(0, epsilon ** power - normOf(displacement, norm) ** power);
   const fresh = new Float64Array(shape.length);
   for (let c = 0; c < layout.channels; c++) {
     const sign = rng.uniform() < 0.5 ? -1 : 1;
     let there = 0;
     let both = 0;
     forWindow(layout, to, c, (k) => {
-      there += displacement[k] ** 2;
+      there += Math.abs(displacement[k]) ** power;
     });
     forWindow(layout, from, c, (k, _place, y, x) => {
-      if (!inside(to, y, x)) both += displacement[k] ** 2;
       // what lies in both windows is counted once, and overwritten below
-      if (!inside(to, y, x)) displacement[k] = 0;
+      if (inside(to, y, x)) return;
+      both += Math.abs(displacement[k]) ** power;
+      displacement[k] = 0;
     });
     both += there;
-    const old = Math.sqrt(there) + 1e-12;
+    const old = there ** (1 / power) + 1e-12;
     forWindow(layout, to, c, (k, place) => {
       fresh[place] = sign * shape[place] + displacement[k] / old;
     });
-    const scale = Math.sqrt(both + unspent) / (normOf(fresh, "l2") + 1e-12);
+    const share = norm === "l2" ? Math.sqrt(both + unspent / layout.channels) : layout.channels * both + unspent;
+    const scale = share / (normOf(fresh, norm) + 1e-12);
     forWindow(layout, to, c, (k, place) => {
       displacement[k] = fresh[place] * scale;
     });
