@@ -37,6 +37,7 @@ import {
   transferEntry,
 } from "./evaluationPlan.js";
 import { inspectModel } from "./inspectModel.js";
+import { unitStream } from "./successfulPoints.js";
 import { metered, withSurrogateGradients } from "./surrogate.js";
 import { samplesFingerprint, type TransferExamples, type TransferSource } from "./transfer/examples.js";
 import { SourceExamples } from "./transfer/sourceExamples.js";
@@ -263,7 +264,7 @@ async function attackUnit(
   let ends: AttackUnit["ends"];
   if (positions.length > 0 && epsilon > 0) {
     const attack = renamed(await entry.prepare(epsilon), entry.name);
-    const rng = options.rng.fork(`${entry.name}/${norm}/${epsilon}`);
+    const rng = options.rng.fork(unitStream(entry.name, norm, epsilon));
     const starts = options.starts?.map((given) => gatherBatch(given, positions));
     const settings = { budget: { norm, epsilon }, rng, batchSize, signal, onEvent, starts };
     const outcome = await attackCorrectSamples(view, meter, takeSamples(batch, positions), attack, settings);

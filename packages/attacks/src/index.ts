@@ -36,6 +36,7 @@ export {
   type SuitePreset,
   standardSuite,
 } from "./standardSuite.js";
+export { type SuccessfulPoint, type SuccessfulPointsOptions, successfulPoints } from "./successfulPoints.js";
 export { withBounds, withStraightThrough, withSurrogateGradients } from "./surrogate.js";
 export {
   type CraftOptions,

@@ -62,7 +62,12 @@ describe("standardSuite", () => {
     // the published settings in l1: 5 restarts, 5 targets
     const sparse = standardSuite({ classCount: 10 }, { norm: "l1" });
     expect(sparse.choices).toEqual([]);
-    expect(sparse.attacks.map(({ name }) => name)).toEqual(["apgd cross-entropy", "apgd dlr, 5 targets", "fab, 9 targets", "square"]);
+    expect(sparse.attacks.map(({ name }) => name)).toEqual([
+      "apgd cross-entropy",
+      "apgd dlr, 5 targets",
+      "fab, 9 targets",
+      "square",
+    ]);
     expect(sparse.attacks[0].attack.settings).toMatchObject({ restarts: 5 });
   });
 
@@ -116,6 +121,37 @@ describe("standardSuite", () => {
     }).filter(Boolean).length;
     expect(seeing.worst[0].correct).toBe(exact);
     expect(seeing.masking.codes).toContain("gradient-masking");
+  });
+
+  it("gives a black box the attacks that need no gradients, and says what it left out", async () => {
+    const { logits, ...rest } = linearToy(
+      [
+        [1, -1],
+        [-1, 1],
+      ],
+      [0, 0],
+      { lower: 0, upper: 1 },
+    );
+    const model = { id: rest.id, inputShape: rest.inputShape, classCount: 2, bounds: rest.bounds, logits };
+    const inputs = { data: Float64Array.of(0.9, 0.1, 0.2, 0.3), shape: [2, 2] };
+    const batch = { inputs, labels: Int32Array.of(0, 1), indices: Int32Array.of(0, 1) };
+    const options = { norm: "linf", epsilons: [0.1], rng: createRng(1) } as const;
+    const result = await evaluateStandard(model, batch, options);
+    expect(result.attacks.map(({ name }) => name)).toEqual(["square"]);
+    // margins 0.8 and 0.1 against 2 epsilon
+    expect(result.worst[0].correct).toBe(1);
+    expect(result.suite.choices.filter((choice) => choice.endsWith("the model gives no gradients"))).toHaveLength(3);
+    const surrogate = linearToy(
+      [
+        [1, -1],
+        [-1, 1],
+      ],
+      [0, 0],
+      { lower: 0, upper: 1 },
+    );
+    const seeing = await evaluateStandard(model, batch, { ...options, surrogate });
+    expect(seeing.attacks.map(({ name }) => name)).toHaveLength(3);
+    expect(() => standardSuite(model, { norm: "linf", preset: "rand", blackBox: true })).toThrow(/without gradients/);
   });
 
   it("refuses unknown presets and norms", () => {

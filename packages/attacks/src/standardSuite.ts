@@ -10,6 +10,7 @@ import type { Classifier, DifferentiableClassifier, LabelledBatch, Norm, Warning
 import { SettingError } from "@worstcase/core";
 import { apgd } from "./apgd/apgd.js";
 import type { NamedAttack } from "./attackUnit.js";
+import { isDifferentiable } from "./checks.js";
 import { evaluateRobustness, type RobustnessOptions, type RobustnessResult } from "./evaluateRobustness.js";
 import { fab } from "./fab/fab.js";
 import { withinBudget } from "./minimumNorm.js";
@@ -34,14 +35,17 @@ export interface SuiteOptions {
   readonly preset?: SuitePreset | undefined;
   /** For models whose own gradients mislead, such as hard gates: the APGD members run along these gradients as well. */
   readonly surrogate?: DifferentiableClassifier | undefined;
+  /** For models without gradients: members that need them are left out, or run along those of the surrogate alone. Default false. */
+  readonly blackBox?: boolean | undefined;
 }
 
 /**
  * The attacks of a preset for a model with this many classes. With 2 classes the dlr loss is replaced by the margin, with 3 the targeted
- * dlr loss by the targeted margin; there are never more targets than other classes. Throws SettingError on an unknown preset or norm.
+ * dlr loss by the targeted margin; there are never more targets than other classes. Throws SettingError on an unknown preset or norm, and when
+ * a black box leaves no attack.
  */
 export function standardSuite(model: Pick<Classifier, "classCount">, options: SuiteOptions): StandardSuite {
-  const { norm, preset = "standard", surrogate } = options;
+  const { norm, preset = "standard", surrogate, blackBox = false } = options;
   const { classCount } = model;
   if (!["standard", "plus", "rand", "quick"].includes(preset)) {
     throw new SettingError({ argument: "options.preset", expected: "standard, plus, rand or quick", received: preset });
@@ -67,12 +71,25 @@ export function standardSuite(model: Pick<Classifier, "classCount">, options: Su
   if (usesRatio && classCount < 3) replace("the dlr loss");
   if (preset !== "rand" && classCount < 4) replace("the targeted dlr loss");
   const members = list(preset, { norm, targets, fabTargets, ratio, targetedRatio });
-  if (surrogate) choices.push(`the APGD members run along the gradients of ${surrogate.id} as well`);
-  const attacks = (surrogate ? withSurrogate(members, surrogate) : members).filter(({ attack }) => {
-    if (attack.needs.norms.includes(norm)) return true;
-    choices.push(`${attack.name} is left out: it is not available in ${norm}`);
+  const through = surrogate ? withSurrogate(members, surrogate) : members;
+  if (surrogate)
+    choices.push(`the APGD members run along the gradients of ${surrogate.id}${blackBox ? "" : " as well"}`);
+  const attacks = through.filter((member) => {
+    const { attack } = member;
+    if (!attack.needs.norms.includes(norm)) choices.push(`${attack.name} is left out: it is not available in ${norm}`);
+    else if (!blackBox || !attack.needs.gradients || member.surrogate) return true;
+    else choices.push(`${member.name} is left out: the model gives no gradients`);
     return false;
   });
+  if (attacks.length === 0) {
+    const hint = "give a surrogate, or use another preset";
+    throw new SettingError({
+      argument: "options.preset",
+      expected: "attacks without gradients",
+      received: preset,
+      hint,
+    });
+  }
   return { preset, norm, classCount, attacks, choices, warnings };
 }
 
@@ -130,18 +147,18 @@ export interface StandardResult extends RobustnessResult {
 }
 
 /** Options of {@link evaluateRobustness} without what the suite decides. */
-export type StandardOptions = Omit<RobustnessOptions, "attacks" | "order"> & SuiteOptions;
+export type StandardOptions = Omit<RobustnessOptions, "attacks" | "order"> & Omit<SuiteOptions, "blackBox">;
 
 /**
  * Evaluates the standard suite: `worst` is its accuracy at every epsilon, `attacks[k].accuracy` the accuracy after the k-th attack. Give
- * `sources` to add transferred points as members of the suite. Throws as {@link evaluateRobustness}.
+ * `sources` to add transferred points as members of the suite. A model without gradients meets the attacks that need none. Throws as {@link evaluateRobustness}.
  */
 export async function evaluateStandard(
-  model: DifferentiableClassifier,
+  model: Classifier,
   batch: LabelledBatch,
   options: StandardOptions,
 ): Promise<StandardResult> {
-  const suite = standardSuite(model, options);
+  const suite = standardSuite(model, { ...options, blackBox: !isDifferentiable(model) });
   for (const warning of suite.warnings) options.onEvent?.({ type: "warning", warning });
   const { preset: _preset, surrogate: _surrogate, ...rest } = options;
   const result = await evaluateRobustness(model, batch, { ...rest, attacks: suite.attacks, order: "survivors" });

@@ -5,8 +5,8 @@ import { describeAttack } from "../testing/describeAttack.js";
 import { linearToy } from "../testing/toyClassifiers.js";
 import { imageLayout, randomWindow, windowSides } from "./imageLayout.js";
 import { square } from "./square.js";
-import { moveWindow, startWithTiles } from "./windowMoves.js";
 import { tile } from "./tile.js";
+import { moveWindow, startWithTiles } from "./windowMoves.js";
 
 describeAttack({ name: "square", create: () => square({ queries: 60 }) });
 describeAttack({ name: "square with restarts", create: () => square({ queries: 10, restarts: 3 }) });
