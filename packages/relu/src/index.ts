@@ -21,7 +21,8 @@ export {
   gatedModelToJson,
   gatedScores,
 } from "./gatedModel.js";
-export { fitRelu, type ReluResult } from "./network/fitRelu.js";
+export type { ConeViolation } from "./network/feasible.js";
+export { type FitReluOptions, fitRelu, fitReluRegression, type ReluResult } from "./network/fitRelu.js";
 export {
   gatedModelOfNetwork,
   networkFromJson,
@@ -30,7 +31,6 @@ export {
   type ReluNetwork,
   type ReluNetworkJson,
 } from "./network/reluNetwork.js";
-export type { ConeViolation } from "./network/robustCones.js";
 export { type PatternCoverage, unseenMassBound } from "./patterns/coverage.js";
 export { type EnumeratedGates, type EnumerateGatesOptions, enumerateGates } from "./patterns/enumerateGates.js";
 export type { GateKind } from "./patterns/gateDraws.js";

@@ -1,46 +1,51 @@
-// Training of the robust ReLU head with cone constraints (math.md 13.1, 13.3, 24 G).
-//   minimise over v, w  1/n sum_i sum_{c != y_i} max(0, 1 - x_i'A_ic + radius ||A_ic||_{q*}) + beta sum_{p,c} (||v_pc||_2 + ||w_pc||_2),
-//   T = v - w in A,   subject to  (2 d_pi - 1) x_i'v_pc >= radius ||v_pc||_{q*} for all i, p, c, and the same for w.
-// An UPPER bound on the nonconvex robust problem over the sampled patterns: inside the ball no gate of an active neuron changes.
-// The bound of dualBound.ts holds unchanged: the cone multipliers only add terms to the aggregated vectors that come with the gradient.
+// Training of two-layer ReLU networks whose gates provably do not change around the samples (math.md 13.1, 13.3, 24 G):
+//   minimise over v, w  1/n sum_i l_i(v - w) + beta R(v, w)   subject to   (2 d_pi - 1) x_i'v_po >= radius ||v_po||_{q*} and the same for w
+// (program.ts holds every loss, ball and regulariser). An UPPER bound on the nonconvex robust problem over the sampled patterns.
+// 1. Gates whose robust cone holds only zero are found, with proof, and left out (openCones.ts): most of them once the radius is sizeable.
+// 2. The rest is solved by the interior-point method, on a working set of gates if there are many.
+// 3. The answer is made feasible exactly (feasible.ts), and only then its objective is reported.
 
-import type { NumericBatch, Warning } from "@worstcase/core";
-import { chooseKernels, type KernelName, workspaceSize } from "@worstcase/linalg";
-import { zeroBound } from "../gated/firstOrder.js";
-import { type FitGatedReluOptions, warningsOf } from "../gated/fitGatedRelu.js";
-import { HINGE_SMOOTHING } from "../gated/gatedProblem.js";
-import { hingeDataOf, RobustHinge } from "../gated/robustHinge.js";
+import { type NumericBatch, SettingError, throwIfAborted, type Warning, type WorkOptions } from "@worstcase/core";
+import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
+import { checkPositive } from "../checks.js";
+import { warningsOf } from "../gated/fitGatedRelu.js";
+import { zeroCertificate } from "../gated/zeroCertificate.js";
+import { solveOnWorkingSet } from "../interiorPoint/workingSet.js";
 import type { Objective } from "../program/objective.js";
-import { createProgram } from "../program/program.js";
-import { AcceleratedProximal } from "../proximal/acceleratedProximal.js";
-import { type FitStatus, minimise } from "../proximal/minimise.js";
-import { networkOfPieces, type ReluNetwork } from "./reluNetwork.js";
-import { ReluProblem } from "./reluProblem.js";
-import { type ConeViolation, RobustCones } from "./robustCones.js";
+import { type Answers, createProgram, type ProgramOptions, type ReluProgram } from "../program/program.js";
+import type { FitProgress, FitStatus } from "../proximal/minimise.js";
+import { type ConeViolation, coneViolation, makeFeasible, reluObjective } from "./feasible.js";
+import { networkOfProgram } from "./networkOfProgram.js";
+import { distinctRows, findOpenCones, type OpenCones, openConesSize } from "./openCones.js";
+import type { ReluNetwork } from "./reluNetwork.js";
+
+export interface FitReluOptions extends ProgramOptions, WorkOptions<FitProgress> {
+  /** Relative certified gap to stop at (default 1e-4). */
+  readonly tolerance?: number;
+  /** Newton steps (default 300). */
+  readonly maximumIterations?: number;
+  readonly kernels?: Kernels;
+}
 
 export interface ReluResult {
-  /** `optimal` and `zero-optimal` mean gap <= tolerance; otherwise the network is feasible but not shown to be near optimal. */
+  /** `optimal` and `zero-optimal` mean gap <= tolerance; the latter that the zero network is the one returned. */
   readonly status: FitStatus;
-  /** Objective of the returned network, which satisfies every robust cone. */
+  /** Objective of the returned pieces, which satisfy every robust cone. */
   readonly objective: Objective;
-  /** Certified lower bound of the cone-constrained program over these patterns. */
+  /** Certified: no pieces over these gates that satisfy the robust cones have a smaller objective. */
   readonly lowerBound: number;
   /** (objective.total - lowerBound) / objective.total */
   readonly gap: number;
+  /** Two classes: two columns whose difference is the output of the program. */
   readonly network: ReluNetwork;
-  /**
-   * Network of the last iterate, before repair: it violates cones by `constraintViolation`, so it is not the convex model and no bound
-   * on it follows from the objective. Judge it by `certifiedMargins`.
-   */
-  readonly iterate: ReluNetwork;
-  /** Feasible pieces, `[2, gates, classes, featureCount (+1)]`: all v, then all w. */
+  /** `[2, gates, outputs, featureCount (+1)]`: all v, then all w; one output for two classes. */
   readonly pieces: Float64Array;
-  /** Of the last iterate, before repair. */
+  /** Of the returned pieces, evaluated in float64: exactly 0. */
   readonly constraintViolation: ConeViolation;
-  /** Of the returned pieces; zero up to rounding. */
-  readonly repairedViolation: ConeViolation;
-  /** Gates for whose robust cone an interior direction was found; the others can only carry boundary pieces. */
-  readonly openCones: number;
+  /** Gates whose robust cone has an interior, those shown to hold only zero, and those at the edge between (left out). */
+  readonly cones: { readonly open: number; readonly closed: number; readonly undecided: number };
+  /** Gates that the last interior-point solve had. */
+  readonly workingSet: number;
   readonly iterations: number;
   readonly seconds: number;
   readonly kernels: KernelName;
@@ -48,66 +53,117 @@ export interface ReluResult {
 }
 
 /**
- * Trains a two-layer ReLU network whose gates provably do not change on the ball {||z||_q <= radius} around the training samples.
- * `radius` is in FEATURE space. With many samples and a sizeable radius most robust cones hold only zero: see `openCones` and warnings.
+ * Trains a two-layer ReLU network on features `[n, d]` and class indices `[n]`. On the ball {||z||_q <= radius} (FEATURE space) around every
+ * training sample no neuron changes its sign, so the worst margins there are those of the convex program, exactly.
  * Throws ShapeError, DataError or SettingError before work starts, AbortedError when the signal fires.
  */
 export async function fitRelu(
   features: NumericBatch,
   labels: Int32Array,
   classCount: number,
-  options: FitGatedReluOptions,
+  options: FitReluOptions,
 ): Promise<ReluResult> {
+  return fit(features, { kind: "classes", labels, classCount }, options);
+}
+
+/** The same for real targets `[n, outputs]` and the robust squared loss; the scores of the network are the predictions. */
+export async function fitReluRegression(
+  features: NumericBatch,
+  targets: NumericBatch,
+  options: FitReluOptions,
+): Promise<ReluResult> {
+  return fit(features, { kind: "regression", targets }, options);
+}
+
+async function fit(features: NumericBatch, answers: Answers, options: FitReluOptions): Promise<ReluResult> {
   const started = performance.now();
-  const { tolerance = 1e-2, maximumIterations = 2000 } = options;
-  const program = createProgram(features, { kind: "classes", labels, classCount }, options);
-  const { beta, bias } = program;
+  const { tolerance = 1e-4, maximumIterations = 300, signal, onEvent } = options;
+  const program = createProgram(features, answers, options);
+  if (!Number.isFinite(tolerance) || tolerance <= 0) {
+    throw new SettingError({ argument: "options.tolerance", expected: "a finite number > 0", received: tolerance });
+  }
+  checkPositive(maximumIterations, "options.maximumIterations");
+  throwIfAborted(signal, "fitRelu");
   const kernels = options.kernels ?? chooseKernels();
-  const data = hingeDataOf(program);
-  const samples = features.shape[0];
-  const featureCount = features.shape[1];
-  const width = featureCount + (bias ? 1 : 0);
-  const groups = 2 * options.gates.count * classCount;
-  const workspace = kernels.workspace(
-    workspaceSize(
-      ...RobustHinge.sizes(samples, options.gates.count, classCount * width),
-      ...RobustCones.sizes(samples, groups, width),
-      ...ReluProblem.sizes(groups * width),
-      ...AcceleratedProximal.sizes(groups * width),
-    ),
-  );
-  const problem = new ReluProblem(data, options.gates, beta, workspace);
-  const outcome = await minimise(problem, workspace, {
-    where: "fitRelu",
-    lowerBound: zeroBound(data, beta),
+  const zero = reluObjective(program, new Float64Array(2 * program.gateCount * program.outputs * program.width));
+  const zeroBound = Math.min(zero.total, zeroCertificate(program, kernels));
+  const cones = findOpenCones(program, distinctRows(program), kernels.workspace(openConesSize(program)), signal);
+  const report = (iteration: number, objective: number, lowerBound: number) => {
+    onEvent?.({ type: "iteration", iteration, objective, lowerBound, gap: gapOf(objective, lowerBound) });
+  };
+  report(0, zero.total, zeroBound);
+  const solved = await solveOnWorkingSet(program, cones, zero, zeroBound, {
+    kernels,
     tolerance,
     maximumIterations,
-    curvature: 2 / HINGE_SMOOTHING,
-    signal: options.signal,
-    onEvent: options.onEvent,
+    where: "fitRelu",
+    signal,
+    onIteration: report,
   });
-  const constraintViolation = problem.cones.violation(outcome.point);
-  const pieces = problem.bestPieces;
-  const openCones = problem.interiors.margins.filter((margin) => margin > 0).length;
-  const warnings = warningsOf(program, problem.best);
-  if (openCones < options.gates.count) {
-    const message = `${options.gates.count - openCones} of ${options.gates.count} gates have no robust cone with an interior at this radius; their pieces are zero`;
-    warnings.push({ code: "closed-cones", message });
-  }
+  const pieces = finish(program, solved.pieces, cones);
+  const objective = reluObjective(program, pieces);
+  const total = objective.total;
+  const certain = cones.open.length === 0 && cones.undecided.length === 0;
+  const lowerBound = certain ? total : Math.min(solved.lowerBound, total);
+  const gap = gapOf(total, lowerBound);
+  const empty = pieces.every((value) => value === 0);
+  const settled = gap <= tolerance;
   return {
-    status: outcome.status,
-    objective: problem.best,
-    lowerBound: outcome.lowerBound,
-    gap: outcome.gap,
-    network: networkOfPieces(pieces, { featureCount, classCount, bias }),
-    iterate: networkOfPieces(outcome.point, { featureCount, classCount, bias }),
+    status: settled
+      ? empty
+        ? "zero-optimal"
+        : "optimal"
+      : solved.iterations >= maximumIterations
+        ? "iteration-limit"
+        : "stalled",
+    objective,
+    lowerBound,
+    gap,
+    network: networkOfProgram(program, pieces),
     pieces,
-    constraintViolation,
-    repairedViolation: problem.bestViolation(),
-    openCones,
-    iterations: outcome.iterations,
+    constraintViolation: coneViolation(program, pieces),
+    cones: { open: cones.open.length, closed: cones.closed.length, undecided: cones.undecided.length },
+    workingSet: solved.workingSet,
+    iterations: solved.iterations,
     seconds: (performance.now() - started) / 1000,
     kernels: kernels.name,
-    warnings,
+    warnings: warnings(program, objective, cones),
   };
+}
+
+function gapOf(objective: number, lowerBound: number): number {
+  return objective > 0 ? Math.max(0, (objective - lowerBound) / objective) : 0;
+}
+
+// Drops what is negligible if that does not raise the objective, then makes the rest feasible exactly.
+function finish(program: ReluProgram, pieces: Float64Array, cones: OpenCones): Float64Array {
+  const { width, gateCount } = program;
+  const directions = new Float64Array(gateCount * width);
+  cones.open.forEach((p, k) => {
+    directions.set(cones.directions.subarray(k * width, (k + 1) * width), p * width);
+  });
+  const full = pieces.slice();
+  makeFeasible(program, full, directions);
+  let largest = 0;
+  for (let g = 0; g < full.length; g += width) largest = Math.max(largest, Math.hypot(...full.subarray(g, g + width)));
+  const sparse = full.slice();
+  for (let g = 0; g < sparse.length; g += width) {
+    const part = sparse.subarray(g, g + width);
+    if (Math.hypot(...part) < 1e-5 * largest) part.fill(0);
+  }
+  const best = reluObjective(program, full).total;
+  return reluObjective(program, sparse).total <= best * (1 + 1e-9) ? sparse : full;
+}
+
+function warnings(program: ReluProgram, objective: Objective, cones: OpenCones): Warning[] {
+  const found = warningsOf(program, objective);
+  if (cones.closed.length > 0) {
+    const message = `${cones.closed.length} of ${program.gateCount} gates have a robust cone that holds only zero at this radius`;
+    found.push({ code: "closed-cones", message });
+  }
+  if (cones.undecided.length > 0) {
+    const message = `the radius equals the margin of ${cones.undecided.length} gates up to rounding; they are left out`;
+    found.push({ code: "undecided-cones", message });
+  }
+  return found;
 }

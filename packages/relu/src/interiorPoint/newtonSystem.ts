@@ -1,0 +1,258 @@
+// Newton's equations of the interior-point method in the pieces theta (pieces.ts and lossTerms.ts have eliminated everything else).
+//   gated  (B + C) dT = b + r                          B block-diagonal, C the loss's Hessian in T, r its right-hand side
+//   ReLU   (B_v + C) dv - C dw = b_v + r,  -C dv + (B_w + C) dw = b_w - r
+// Without a ball C = Z'Z with one row of Z = h^(1/2) G per term; then the system of order `terms` does instead:
+//   (I + Z S Z') q = Z (u + S r),  S = B^-1 or B_v^-1 + B_w^-1,  u = B^-1 b or B_v^-1 b_v - B_w^-1 b_w,  and q = Z dT gives
+//   B dtheta = b +- (r - Z'q).   The smaller one is built. Every solution is refined against its residual.
+
+import type { Workspace } from "@worstcase/linalg";
+import type { ReluProgram } from "../program/program.js";
+import type { GateSums } from "./gateSums.js";
+import { formMatrix, patternClasses } from "./lossHessian.js";
+import type { LossTerms } from "./lossTerms.js";
+import type { Pieces } from "./pieces.js";
+
+/** Columns of Z built at a time. */
+const CHUNK = 1024;
+const REFINEMENTS = 3;
+const REFINED = 1e-11;
+
+export class NewtonSystem {
+  private readonly blocks: number;
+  /** P outputs D */
+  private readonly order: number;
+  private readonly bySamples: boolean;
+  private readonly matrix: Float64Array;
+  private readonly chunk: Float64Array;
+  private readonly piecesStep: Float64Array;
+  private readonly force: Float64Array;
+  private readonly reaction: Float64Array;
+  private readonly correction: Float64Array;
+  private readonly residual: Float64Array;
+  private readonly termVector: Float64Array;
+  private readonly sumsStep: Float64Array;
+  private readonly scoreStep: Float64Array;
+  private readonly onScore: Float64Array;
+  private readonly onA: Float64Array;
+  private readonly classes: Int32Array;
+
+  /** Whether the system is the one over terms, which needs the factors of the blocks. */
+  static usesSamples(program: ReluProgram, terms: number, sides: number): boolean {
+    const { gateCount, outputs, width, radius } = program;
+    return radius === 0 && terms < sides * gateCount * outputs * width;
+  }
+
+  static sizes(program: ReluProgram, terms: number, sides: number): number[] {
+    const { gateCount, outputs, width, radius } = program;
+    const order = gateCount * outputs * width;
+    const bySamples = NewtonSystem.usesSamples(program, terms, sides);
+    const size = bySamples ? terms : sides * order;
+    const chunk = bySamples ? terms * chunkBlocks(width) * width : radius > 0 ? order * order : terms * order;
+    return [size * size, chunk, order, order, order, sides * order, sides * order, terms];
+  }
+
+  constructor(
+    private readonly program: ReluProgram,
+    private readonly pieces: Pieces,
+    private readonly terms: LossTerms,
+    private readonly sums: GateSums,
+    private readonly workspace: Workspace,
+  ) {
+    const { gateCount, outputs, width, radius, featureCount } = program;
+    this.blocks = gateCount * outputs;
+    this.order = this.blocks * width;
+    this.bySamples = NewtonSystem.usesSamples(program, terms.count, pieces.sides);
+    const [matrix, chunk, ...vectors] = NewtonSystem.sizes(program, terms.count, pieces.sides).map((size) =>
+      workspace.float64(size),
+    );
+    this.matrix = matrix;
+    this.chunk = chunk;
+    [this.piecesStep, this.force, this.reaction, this.correction, this.residual, this.termVector] = vectors;
+    this.sumsStep = new Float64Array(terms.count * width);
+    this.scoreStep = new Float64Array(terms.count);
+    this.onScore = new Float64Array(terms.count);
+    this.onA = new Float64Array(radius > 0 ? terms.count * featureCount : 0);
+    this.classes = radius > 0 ? patternClasses(program, terms) : new Int32Array(0);
+  }
+
+  /** Builds and factors the system at the present scaling. Returns false when rounding makes that impossible. */
+  factor(): boolean {
+    const { pieces, terms, workspace, matrix } = this;
+    terms.scale();
+    pieces.form();
+    if (this.bySamples) {
+      if (!pieces.factorBlocks()) return false;
+      this.formOverTerms();
+      return workspace.potrf(terms.count, matrix, terms.count) === 0;
+    }
+    const size = pieces.sides * this.order;
+    this.formOverPieces();
+    return workspace.potrf(size, matrix, size) === 0;
+  }
+
+  // Lower triangle of [B_v + C, -C; -C, B_w + C], or of B + C.
+  private formOverPieces(): void {
+    const { program, pieces, terms, workspace, matrix, chunk, order, sums, blocks } = this;
+    const { width, outputs, gateCount, inputs, radius } = program;
+    const size = pieces.sides * order;
+    if (radius > 0) {
+      formMatrix(program, terms, this.classes, chunk, order);
+      for (let k = 0; k < order; k++) matrix.set(chunk.subarray(k * order, (k + 1) * order), k * size);
+    } else {
+      chunk.fill(0);
+      for (let k = 0; k < terms.count; k++) {
+        const i = terms.sample[k];
+        for (let block = 0; block < blocks; block++) {
+          const factor = sums.open[i * gateCount + Math.floor(block / outputs)] * this.heightOf(k, block % outputs);
+          if (factor === 0) continue;
+          for (let j = 0; j < width; j++) chunk[k * order + block * width + j] = factor * inputs[i * width + j];
+        }
+      }
+      workspace.syrk(true, order, terms.count, 1, chunk, order, 0, matrix, size);
+    }
+    if (pieces.sides === 2) {
+      for (let k = 0; k < order; k++) {
+        for (let j = 0; j < order; j++) {
+          const value = matrix[k * size + j];
+          matrix[(order + k) * size + j] = -value;
+          matrix[(order + k) * size + order + j] = value;
+        }
+      }
+    }
+    for (let g = 0; g < pieces.groups; g++) {
+      for (let k = 0; k < width; k++) {
+        const row = (g * width + k) * size + g * width;
+        for (let j = 0; j <= k; j++) matrix[row + j] += pieces.matrices[(g * width + k) * width + j];
+      }
+    }
+  }
+
+  // I + Z S Z' by column chunks of Z L^-T, B_g = L L'.
+  private formOverTerms(): void {
+    const { workspace, matrix, chunk, program, terms, sums, pieces } = this;
+    const { width, outputs, gateCount, inputs } = program;
+    const perChunk = chunkBlocks(width);
+    for (let from = 0; from < pieces.groups; from += perChunk) {
+      const count = Math.min(perChunk, pieces.groups - from);
+      const columns = count * width;
+      for (let k = 0; k < terms.count; k++) {
+        const i = terms.sample[k];
+        for (let b = 0; b < count; b++) {
+          const block = (from + b) % this.blocks;
+          const at = k * columns + b * width;
+          const factor = sums.open[i * gateCount + Math.floor(block / outputs)] * this.heightOf(k, block % outputs);
+          for (let j = 0; j < width; j++) chunk[at + j] = factor * inputs[i * width + j];
+        }
+      }
+      for (let b = 0; b < count; b++) {
+        const factor = pieces.factors.subarray((from + b) * width * width, (from + b + 1) * width * width);
+        workspace.trsm("right", true, terms.count, width, factor, width, chunk.subarray(b * width), columns);
+      }
+      workspace.syrk(false, terms.count, columns, 1, chunk, columns, from === 0 ? 0 : 1, matrix, terms.count);
+    }
+    for (let k = 0; k < terms.count; k++) matrix[k * terms.count + k] += 1;
+  }
+
+  // h_k^(1/2) times the coefficient of an output in term k
+  private heightOf(k: number, output: number): number {
+    const { terms } = this;
+    if (output === terms.first[k]) return Math.sqrt(terms.scoreForm[k]) * terms.plus[k];
+    return output === terms.second[k] ? -Math.sqrt(terms.scoreForm[k]) : 0;
+  }
+
+  /** Solves for the steps of theta (left in pieces.thetaStep), then of everything else, after `aimAt` of both parts. */
+  solve(): void {
+    const { pieces, terms, sums, order, program, force, reaction, piecesStep, correction, residual } = this;
+    const step = pieces.thetaStep;
+    sums.transpose(terms.sideScore, program.radius > 0 ? terms.sideA : null, force);
+    for (let k = 0; k < step.length; k++) step[k] = pieces.side[k] + (k < order ? force[k] : -force[k - order]);
+    this.solveOnce(step);
+    let last = Number.POSITIVE_INFINITY;
+    for (let round = 0; ; round++) {
+      this.difference(step, piecesStep);
+      if (round === REFINEMENTS) break;
+      this.applyHessian(piecesStep, reaction);
+      pieces.applyBlocks(step, residual);
+      let largest = 0;
+      let scale = 0;
+      for (let k = 0; k < residual.length; k++) {
+        const pull = k < order ? force[k] - reaction[k] : reaction[k - order] - force[k - order];
+        residual[k] = pieces.side[k] + pull - residual[k];
+        largest = Math.max(largest, Math.abs(residual[k]));
+        scale = Math.max(scale, Math.abs(pieces.side[k]), Math.abs(pull));
+      }
+      if (!(largest > REFINED * scale) || largest > 0.5 * last) break;
+      last = largest;
+      correction.set(residual);
+      this.solveOnce(correction);
+      for (let k = 0; k < step.length; k++) step[k] += correction[k];
+    }
+    pieces.step();
+    sums.apply(piecesStep, this.sumsStep, this.scoreStep);
+    terms.step(this.sumsStep, this.scoreStep);
+  }
+
+  // side <- solution of the system with right-hand side `side`, `[G, D]`
+  private solveOnce(side: Float64Array): void {
+    const { workspace, matrix, pieces, order, terms, piecesStep, termVector, sums, onScore, scoreStep, reaction } =
+      this;
+    if (!this.bySamples) {
+      const size = pieces.sides * order;
+      workspace.trsv(false, size, matrix, size, side);
+      workspace.trsv(true, size, matrix, size, side);
+      return;
+    }
+    pieces.solveBlocks(side);
+    this.difference(side, piecesStep);
+    sums.apply(piecesStep, this.sumsStep, scoreStep);
+    for (let k = 0; k < terms.count; k++) termVector[k] = Math.sqrt(terms.scoreForm[k]) * scoreStep[k];
+    workspace.trsv(false, terms.count, matrix, terms.count, termVector);
+    workspace.trsv(true, terms.count, matrix, terms.count, termVector);
+    for (let k = 0; k < terms.count; k++) onScore[k] = Math.sqrt(terms.scoreForm[k]) * termVector[k];
+    sums.transpose(onScore, null, reaction);
+    const { residual } = this;
+    for (let k = 0; k < residual.length; k++) residual[k] = k < order ? reaction[k] : -reaction[k - order];
+    pieces.solveBlocks(residual);
+    for (let k = 0; k < side.length; k++) side[k] -= residual[k];
+  }
+
+  /** Steps of these lengths for variables and duals; refreshes the sums and scores of the terms. */
+  advance(primal: number, dualLength: number): void {
+    const { pieces, terms, sums, piecesStep } = this;
+    pieces.advance(primal, dualLength);
+    terms.advance(primal, dualLength);
+    this.difference(pieces.theta, piecesStep);
+    sums.apply(piecesStep, terms.sums, terms.score);
+  }
+
+  // out = v - w, or theta itself
+  private difference(theta: Float64Array, out: Float64Array): void {
+    const { order, pieces } = this;
+    if (pieces.sides === 1) out.set(theta);
+    else for (let k = 0; k < order; k++) out[k] = theta[k] - theta[order + k];
+  }
+
+  // out = C dT
+  private applyHessian(pieces: Float64Array, out: Float64Array): void {
+    const { terms, sums, program, sumsStep, scoreStep, onScore, onA } = this;
+    const { width, featureCount: d, radius } = program;
+    sums.apply(pieces, sumsStep, scoreStep);
+    for (let k = 0; k < terms.count; k++) {
+      onScore[k] = terms.scoreForm[k] * scoreStep[k];
+      if (terms.cones === null) continue;
+      const { vector, diagonal } = terms.cones;
+      let along = 0;
+      for (let j = 0; j < d; j++) along += vector[k * d + j] * sumsStep[k * width + j];
+      const common = terms.mixed[k] * scoreStep[k] + terms.outer[k] * along;
+      onScore[k] += terms.mixed[k] * along;
+      for (let j = 0; j < d; j++) {
+        onA[k * d + j] = common * vector[k * d + j] + diagonal[k * d + j] * sumsStep[k * width + j];
+      }
+    }
+    sums.transpose(onScore, radius > 0 ? onA : null, out);
+  }
+}
+
+function chunkBlocks(width: number): number {
+  return Math.max(1, Math.floor(CHUNK / width));
+}

@@ -1,0 +1,140 @@
+// Primal-dual interior-point method (Mehrotra's predictor and corrector) for gated and ReLU programs of any loss, ball and regulariser.
+// The start is strictly feasible and the constraints are linear in the pieces, so every iterate is a feasible point: its objective and the
+// bound of lowerBound.ts enclose the optimum. One Newton system per iteration (newtonSystem.ts).
+
+import { throwIfAborted } from "@worstcase/core";
+import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import type { Objective } from "../program/objective.js";
+import type { ReluProgram } from "../program/program.js";
+import { GateSums } from "./gateSums.js";
+import { LossTerms } from "./lossTerms.js";
+import { BoundEvaluator, type LossDual } from "./lowerBound.js";
+import { NewtonSystem } from "./newtonSystem.js";
+import { Pieces } from "./pieces.js";
+
+export interface InteriorPointOptions {
+  readonly kernels: Kernels;
+  /** Relative certified gap to stop at. */
+  readonly tolerance: number;
+  readonly maximumIterations: number;
+  /** Directions strictly inside the robust cone of every gate, `[P, D]`; null for the gated program. */
+  readonly directions: Float64Array | null;
+  /** Samples whose cones count; empty for the gated program. */
+  readonly coneSamples: Int32Array;
+  readonly where: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Called after every iteration. */
+  readonly onIteration?: ((iteration: number, objective: number, lowerBound: number) => void) | undefined;
+}
+
+export interface InteriorPointResult {
+  /** `[sides, P, outputs, D]`, strictly inside all cones. */
+  readonly pieces: Float64Array;
+  readonly objective: Objective;
+  readonly lowerBound: number;
+  /** Dual weights of the loss behind `lowerBound`. */
+  readonly dual: LossDual;
+  readonly iterations: number;
+}
+
+/** Share of the way to the boundary that a step may go. */
+const CLOSENESS = 0.99;
+/** Iterations without progress of objective or bound after which rounding has the last word. */
+const PATIENCE = 6;
+
+/** Numbers the method takes from a workspace. */
+export function interiorPointSize(program: ReluProgram, sides: number, rows: Int32Array): number {
+  const pairs = program.task === "multi-class" && program.loss !== "squared";
+  const terms = program.samples * (pairs ? program.outputs - 1 : program.outputs);
+  return workspaceSize(
+    ...Pieces.sizes(program, sides, rows, NewtonSystem.usesSamples(program, terms, sides)),
+    ...GateSums.sizes(program),
+    ...NewtonSystem.sizes(program, terms, sides),
+    ...BoundEvaluator.sizes(program, sides),
+  );
+}
+
+export async function solveInteriorPoint(
+  program: ReluProgram,
+  options: InteriorPointOptions,
+): Promise<InteriorPointResult> {
+  const sides = options.directions === null ? 1 : 2;
+  const rows = options.coneSamples;
+  const workspace = options.kernels.workspace(interiorPointSize(program, sides, rows));
+  const terms = new LossTerms(program);
+  const pieces = new Pieces(program, sides, rows, NewtonSystem.usesSamples(program, terms.count, sides), workspace);
+  const sums = new GateSums(program, terms, workspace);
+  const system = new NewtonSystem(program, pieces, terms, sums, workspace);
+  const bounds = new BoundEvaluator(program, pieces, terms, sums, workspace);
+  terms.start();
+  pieces.start(terms.kappa / 2, options.directions);
+  const degree = terms.degree + pieces.degree;
+  // Variables and duals may go different ways where the gradient of the objective and the rows do not depend on the point.
+  const linear = program.loss === "hinge" && (program.radius === 0 || [1, 2, Infinity].includes(program.dualExponent));
+  const lengths = (closeness: number, limit: number): [number, number] => {
+    const primal = Math.min(1, closeness * pieces.longestSlackStep(terms.longestSlackStep(limit)));
+    const dual = Math.min(1, closeness * pieces.longestDualStep(terms.longestDualStep(limit)));
+    return linear ? [primal, dual] : [Math.min(primal, dual), Math.min(primal, dual)];
+  };
+  let best = bounds.objective();
+  let kept = pieces.theta.slice();
+  let lowerBound = Math.max(0, bounds.lowerBound());
+  const dualKept = copyOf(bounds.dual);
+  let iteration = 0;
+  let idle = 0;
+  let lastPause = performance.now();
+  while (iteration < options.maximumIterations && best.total - lowerBound > options.tolerance * best.total) {
+    throwIfAborted(options.signal, options.where);
+    if (!system.factor()) break;
+    terms.aimAt(0, false);
+    pieces.aimAt(0, false);
+    system.solve();
+    const before = (terms.complementarity() + pieces.complementarity()) / degree;
+    const [affine, dualAffine] = lengths(1, 1);
+    const after =
+      (terms.complementarityAfter(affine, dualAffine) + pieces.complementarityAfter(affine, dualAffine)) / degree;
+    const target = before * Math.max(1e-6, Math.min(1, after / before) ** 3);
+    terms.aimAt(target, true);
+    pieces.aimAt(target, true);
+    system.solve();
+    const [primal, dual] = lengths(CLOSENESS, 2);
+    if (!(Math.max(primal, dual) > 1e-12)) break;
+    system.advance(primal, dual);
+    iteration++;
+    const objective = bounds.objective();
+    const bound = bounds.lowerBound();
+    const better = objective.total < best.total * (1 - 1e-12) || bound > lowerBound * (1 + 1e-12);
+    if (objective.total < best.total) {
+      best = objective;
+      kept = pieces.theta.slice();
+    }
+    if (bound > lowerBound) {
+      lowerBound = bound;
+      keepDual(bounds.dual, dualKept);
+    }
+    options.onIteration?.(iteration, best.total, lowerBound);
+    idle = better ? 0 : idle + 1;
+    if (idle >= PATIENCE) break;
+    if (performance.now() - lastPause > 50) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      lastPause = performance.now();
+    }
+  }
+  return {
+    pieces: kept,
+    objective: best,
+    lowerBound: Math.min(lowerBound, best.total),
+    dual: dualKept,
+    iterations: iteration,
+  };
+}
+
+function copyOf({ onScore, weight, onA }: LossDual): LossDual {
+  return { onScore: onScore.slice(), weight: weight.slice(), onA: onA.slice() };
+}
+
+function keepDual(from: LossDual, to: LossDual): void {
+  to.onScore.set(from.onScore);
+  to.weight.set(from.weight);
+  to.onA.set(from.onA);
+}

@@ -1,0 +1,217 @@
+// The ReLU program over many gates by interior-point solves on a growing working set of gates.
+// A solution on some gates gives dual weights of the loss, hence H_po for every gate. Gate p cannot improve the objective while the projections
+// of H_po and -H_po on its robust cone are at most beta long (coneDistance.ts); gates beyond that join the set. The bound
+//   value(s),  s = beta / the longest projection over ALL gates
+// holds for the whole program, so the gap is certified whatever gates are in the set. The l1 regulariser takes all gates at once.
+
+import { throwIfAborted } from "@worstcase/core";
+import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import { ConeDistance } from "../network/coneDistance.js";
+import { distinctRows, type OpenCones } from "../network/openCones.js";
+import { takeGates } from "../network/takeGates.js";
+import type { Objective } from "../program/objective.js";
+import type { ReluProgram } from "../program/program.js";
+import { GateSums } from "./gateSums.js";
+import { LossTerms } from "./lossTerms.js";
+import { boundValue, type LossDual } from "./lowerBound.js";
+import { solveInteriorPoint } from "./solveInteriorPoint.js";
+
+export interface WorkingSetOptions {
+  readonly kernels: Kernels;
+  readonly tolerance: number;
+  /** Newton steps over all rounds. */
+  readonly maximumIterations: number;
+  readonly where: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly onIteration?: ((iteration: number, objective: number, lowerBound: number) => void) | undefined;
+}
+
+export interface WorkingSetResult {
+  /** `[2, P, outputs, D]` over all gates of the program. */
+  readonly pieces: Float64Array;
+  readonly objective: Objective;
+  readonly lowerBound: number;
+  readonly iterations: number;
+  /** Gates in the last working set. */
+  readonly workingSet: number;
+}
+
+/** Groups of pieces solved at once without a working set when there is no ball. */
+const ALL_AT_ONCE = 160;
+/** Order of the dense Newton matrix up to which robust programs are solved at once. */
+const DENSE_ORDER = 1200;
+/** Largest such order of a working set. */
+const LARGEST_ORDER = 4000;
+
+/** Solves the program over its open cones. `zero` and `zeroBound` are the objective of the zero network and a bound known before. */
+export async function solveOnWorkingSet(
+  program: ReluProgram,
+  cones: OpenCones,
+  zero: Objective,
+  zeroBound: number,
+  options: WorkingSetOptions,
+): Promise<WorkingSetResult> {
+  const { kernels, tolerance, maximumIterations } = options;
+  const { width, outputs, gateCount } = program;
+  const open = cones.open.length;
+  const rows = distinctRows(program);
+  const perGate = 2 * outputs * (program.radius > 0 ? width : 1);
+  const atOnce = Math.max(8, Math.floor((program.radius > 0 ? DENSE_ORDER : ALL_AT_ONCE) / perGate));
+  const most = Math.max(atOnce, program.radius > 0 ? Math.floor(LARGEST_ORDER / perGate) : open);
+  const pricing = new Pricing(program, rows, cones, kernels);
+  let inside = program.regulariser === "l1" || open <= atOnce ? range(open) : pricing.best(pricing.zeroDual(), atOnce);
+  const pieces = new Float64Array(2 * gateCount * outputs * width);
+  let best = zero;
+  let lowerBound = zeroBound;
+  let iterations = 0;
+  let roundTolerance = inside.length === open ? tolerance : Math.max(tolerance / 3, 1e-2);
+  const gap = () => (best.total - lowerBound) / best.total;
+  while (inside.length > 0 && iterations < maximumIterations && best.total > 0 && gap() > tolerance) {
+    throwIfAborted(options.signal, options.where);
+    const spent = iterations;
+    const whole = inside.length === open && cones.undecided.length === 0;
+    const result = await solveInteriorPoint(
+      takeGates(
+        program,
+        inside.map((k) => cones.open[k]),
+      ),
+      {
+        kernels,
+        tolerance: roundTolerance,
+        maximumIterations: maximumIterations - iterations,
+        directions: takeRows(cones.directions, inside, width),
+        coneSamples: rows,
+        where: options.where,
+        signal: options.signal,
+        onIteration: (iteration, objective, bound) =>
+          options.onIteration?.(
+            spent + iteration,
+            Math.min(objective, best.total),
+            whole ? Math.max(bound, lowerBound) : lowerBound,
+          ),
+      },
+    );
+    iterations += result.iterations;
+    if (result.objective.total < best.total) {
+      best = result.objective;
+      scatter(
+        program,
+        result.pieces,
+        inside.map((k) => cones.open[k]),
+        pieces,
+      );
+    }
+    if (whole) {
+      lowerBound = Math.max(lowerBound, result.lowerBound);
+      break;
+    }
+    const { bound, violated } = pricing.price(result.dual, inside);
+    lowerBound = Math.max(lowerBound, bound);
+    if (gap() <= tolerance) break;
+    const room = most - inside.length;
+    if (violated.length === 0 || room <= 0) {
+      if (roundTolerance <= tolerance / 30 || iterations === spent) break;
+      roundTolerance /= 10;
+      continue;
+    }
+    roundTolerance = Math.max(tolerance / 3, Math.min(roundTolerance, gap() / 10));
+    inside = Int32Array.from([...inside, ...violated.slice(0, Math.min(room, atOnce))]).sort();
+  }
+  return { pieces, objective: best, lowerBound, iterations, workingSet: inside.length };
+}
+
+class Pricing {
+  private readonly terms: LossTerms;
+  private readonly sums: GateSums;
+  private readonly pull: Float64Array;
+  private readonly distance: ConeDistance;
+
+  constructor(
+    private readonly program: ReluProgram,
+    rows: Int32Array,
+    private readonly cones: OpenCones,
+    kernels: Kernels,
+  ) {
+    const size = program.gateCount * program.outputs * program.width;
+    const workspace = kernels.workspace(workspaceSize(...GateSums.sizes(program), size));
+    this.terms = new LossTerms(program);
+    this.sums = new GateSums(program, this.terms, workspace);
+    this.pull = workspace.float64(size);
+    this.distance = new ConeDistance(program, rows);
+  }
+
+  /** Dual weights of the zero network. */
+  zeroDual(): LossDual {
+    const { terms, program } = this;
+    const weight = new Float64Array(terms.count).fill(program.loss === "logistic" ? terms.kappa / 2 : terms.kappa);
+    const onScore = program.loss === "squared" ? terms.target.map((t) => t * terms.kappa) : weight;
+    return { onScore, weight, onA: new Float64Array(program.radius > 0 ? terms.count * program.featureCount : 0) };
+  }
+
+  /** The `count` open gates (as indices into cones.open) with the longest projections. */
+  best(dual: LossDual, count: number): Int32Array {
+    const lengths = this.lengths(dual);
+    return range(this.cones.open.length)
+      .sort((a, b) => lengths[b] - lengths[a])
+      .slice(0, count)
+      .sort();
+  }
+
+  /** Bound over all gates, and the open gates outside the set beyond beta, longest first. */
+  price(dual: LossDual, inside: Int32Array): { bound: number; violated: number[] } {
+    const { program, terms, cones } = this;
+    const lengths = this.lengths(dual);
+    const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
+    const bound = boundValue(program, terms, dual, longest > 0 ? program.beta / longest : Number.POSITIVE_INFINITY);
+    const members = new Set(inside);
+    const violated = Array.from(range(cones.open.length)).filter((k) => !members.has(k) && lengths[k] > program.beta);
+    return { bound, violated: violated.sort((a, b) => lengths[b] - lengths[a]) };
+  }
+
+  // Longest projection over outputs and signs for each open gate, then for each undecided one. Exact beyond beta.
+  private lengths(dual: LossDual): Float64Array {
+    const { program, sums, pull, distance, cones } = this;
+    const { outputs, width, beta } = program;
+    sums.transpose(dual.onScore, program.radius > 0 ? dual.onA : null, pull);
+    const gates = [...cones.open, ...cones.undecided];
+    return Float64Array.from(gates, (p) => {
+      let longest = 0;
+      for (let o = 0; o < outputs; o++) {
+        for (const sign of [1, -1]) {
+          const from = (p * outputs + o) * width;
+          longest = Math.max(longest, distance.measure(p, pull, from, sign, Math.max(longest, beta)));
+        }
+      }
+      return longest;
+    });
+  }
+}
+
+function range(count: number): Int32Array {
+  return Int32Array.from({ length: count }, (_, k) => k);
+}
+
+function takeRows(values: Float64Array, picked: Int32Array, width: number): Float64Array {
+  const out = new Float64Array(picked.length * width);
+  picked.forEach((row, k) => {
+    out.set(values.subarray(row * width, (row + 1) * width), k * width);
+  });
+  return out;
+}
+
+// Pieces of the picked gates to their places among all gates; the rest become zero.
+function scatter(
+  { gateCount, outputs, width }: ReluProgram,
+  from: Float64Array,
+  gates: Int32Array,
+  to: Float64Array,
+): void {
+  const row = outputs * width;
+  to.fill(0);
+  for (let side = 0; side < 2; side++) {
+    gates.forEach((p, k) => {
+      const at = (side * gates.length + k) * row;
+      to.set(from.subarray(at, at + row), (side * gateCount + p) * row);
+    });
+  }
+}
