@@ -374,7 +374,8 @@ function pullBack(
   }
   const allowed = radius * (1 - 4 * (d + 8) * unitRoundoff) - 2 * unitRoundoff * Math.sqrt(size);
   const length = Math.sqrt(square);
-  return length <= allowed ? 1 : Math.max(0, allowed) / length;
+  // No move at all is inside however small the ball.
+  return length === 0 || length <= allowed ? 1 : Math.max(0, allowed) / length;
 }
 
 /** moment += basis' diag(spread) basis. */

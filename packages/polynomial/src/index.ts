@@ -81,6 +81,8 @@ export {
   quadraticFromNeurons,
   subtractQuadratics,
 } from "./quadratic.js";
+export { fitRegression, type RegressionOptions, type RegressionResult } from "./regression/fitRegression.js";
+export { type PredictionRange, predictionRange } from "./regression/predictionRange.js";
 export { type ObjectiveParts, type ObjectiveVariant, robustObjective } from "./robustObjective.js";
 export { type SphereExtreme, type SphereExtremes, sphereExtremes } from "./sphere.js";
 export {

@@ -14,7 +14,7 @@ import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
 import { createLayout, dimensionsOf } from "./layout.js";
 import { createPointSamples, pointSamplesSize } from "./pointSamples.js";
 import type { SampleProblem, SampleState, SampleTerm } from "./sampleTerm.js";
-import { createSquaredPoints } from "./squaredPoints.js";
+import { createSquaredPoints, squaredPointsSize } from "./squaredPoints.js";
 import {
   createWeightPair,
   emptyWeightState,
@@ -100,7 +100,7 @@ const warmTrial = 8;
 export function interiorSize(count: number, features: number, radius: number): number {
   const dimensions = dimensionsOf(features);
   const { entries } = dimensions;
-  const samples = radius > 0 ? ballSamplesSize(count, dimensions) : pointSamplesSize(count, dimensions);
+  const samples = radius > 0 ? ballSamplesSize(count, dimensions) : Math.max(pointSamplesSize(count, dimensions), squaredPointsSize(count, dimensions));
   return samples + workspaceSize(...weightPairSizes(dimensions), entries * entries, entries * entries, entries);
 }
 
@@ -115,7 +115,7 @@ export function solveInterior(
   const seconds = () => (performance.now() - started) / 1000;
   const { samples, beta, activation, kernels } = problem;
   const { count, features: d, loss } = samples;
-  const workspace = takeMemory(kernels, count, d, samples.radius);
+  const workspace = takeMemory(kernels, samples);
   const layout = createLayout(d, activation);
   const { entries } = layout;
   const term: SampleTerm =
@@ -276,14 +276,14 @@ function complementarity(term: SampleTerm, pair: WeightPair): number {
   return term.complementarity() + pair.positive.complementarity() + pair.negative.complementarity();
 }
 
-function takeMemory(kernels: Kernels, count: number, features: number, radius: number) {
+function takeMemory(kernels: Kernels, { count, features, radius, paired }: SampleProblem) {
   const size = interiorSize(count, features, radius);
   try {
     return kernels.workspace(size);
   } catch (error) {
-    const hint = "use method factored, or fewer samples or features";
+    const hint = paired ? "fewer samples or features" : "use method factored, or fewer samples or features";
     const received = `${count} samples of ${features} features: ${Math.ceil((8 * size) / 2 ** 20)} MiB`;
-    const details = { argument: "options.method", expected: "a problem that fits into memory", received, hint };
+    const details = { argument: paired ? "points" : "options.method", expected: "a problem that fits into memory", received, hint };
     throw new ResourceError(details, { cause: error });
   }
 }

@@ -3,11 +3,15 @@
 //   gradient -2 sum kappa_i (t_i - f_i) row_i,   second derivatives 2 sum kappa_i row_i row_i' (constant).
 // Dual weights are the derivatives 2 kappa_i |t_i - f_i|, on the side of the error. Samples come in pairs; the first half is used.
 
-import type { Workspace } from "@worstcase/linalg";
-import type { Layout } from "./layout.js";
+import { type Workspace, workspaceSize } from "@worstcase/linalg";
+import type { Dimensions, Layout } from "./layout.js";
 import type { SampleProblem, SampleTerm } from "./sampleTerm.js";
 
-/** Takes less memory than `pointSamplesSize` says. */
+export function squaredPointsSize(count: number, { entries }: Dimensions): number {
+  const pairs = Math.ceil(count / 2);
+  return workspaceSize(pairs * entries, entries, pairs, pairs);
+}
+
 export function createSquaredPoints(problem: SampleProblem, layout: Layout, workspace: Workspace): SampleTerm {
   const { count, points, targets, weights } = problem;
   const { features: d, entries, free, row, column, liftedWeight, entry, order } = layout;

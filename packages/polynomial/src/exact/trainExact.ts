@@ -15,14 +15,13 @@ import { lossShape, type MarginLoss } from "../marginLoss.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import type { ObjectiveParts } from "../robustObjective.js";
 import { prepareWorstCase } from "../worstCase/worstCase.js";
-import { extractNeurons, type Spectrum, spectrumOf } from "./extractNeurons.js";
 import {
-  type InteriorOutcome,
   type InteriorStart,
   type InteriorState,
   type IterationReport,
   solveInterior,
 } from "./interiorPoint.js";
+import { pruneNetwork } from "./pruneNetwork.js";
 
 export interface ExactProblem {
   readonly points: NumericBatch;
@@ -153,7 +152,7 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     );
     bound = Math.max(bound, certificate.lowerBound);
     if (outcome.status === "infeasible") return result("infeasible");
-    const candidate = networkOf(outcome);
+    const candidate = pruneNetwork(outcome, d + 1, activation, kernels, 0.1 * settings.tolerance, evaluate);
     if (outcome.state) {
       const keys = Array.from(working, (i) => samples.keys[i]);
       state = { kind: "exact", interior: outcome.state, keys, neurons: candidate.neurons, loss };
@@ -244,28 +243,6 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
 
   function zeroNetwork(): Candidate {
     return evaluate({ directions: new Float64Array(0), weights: new Float64Array(0), activation });
-  }
-
-  /** The network with the fewest neurons that costs no more than a tenth of the tolerance. */
-  function networkOf(outcome: InteriorOutcome): Candidate {
-    const spectra = [outcome.positive, outcome.negative].map((matrix) => spectrumOf(matrix, d + 1, kernels));
-    const top = Math.max(...spectra.map(({ values }) => values[d]));
-    let chosen = evaluate(joined(spectra, 0));
-    const allowed = chosen.objective.total * (1 + 0.1 * settings.tolerance);
-    for (const share of [1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3]) {
-      const pruned = evaluate(joined(spectra, share * top));
-      if (!(pruned.objective.total <= allowed)) break;
-      chosen = pruned;
-    }
-    return chosen;
-  }
-
-  function joined(spectra: readonly Spectrum[], threshold: number): Neurons {
-    const [one, two] = spectra.map((spectrum) => extractNeurons(spectrum, threshold));
-    const directions = new Float64Array(one.directions.length + two.directions.length);
-    directions.set(one.directions);
-    directions.set(two.directions, one.directions.length);
-    return { directions, weights: Float64Array.of(...one.sizes, ...two.sizes.map((size) => -size)), activation };
   }
 
   /** Adds the left-out samples that the network misclassifies or nearly does; returns how many lie inside the hinge. */
