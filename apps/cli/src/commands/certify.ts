@@ -14,6 +14,7 @@ import { type CertifiedRow, certifyRows, type LinfColumns } from "../table/certi
 import { radiusUnits, readModel } from "../table/modelFile.js";
 import { readRows } from "../table/readRows.js";
 import { exitCodes } from "../terminal/exitCodes.js";
+import { runCertifyTargets } from "./regressionReports.js";
 
 interface CertifyFlags {
   readonly config?: string;
@@ -41,6 +42,8 @@ changes, null where it never does), linfBound (certified lower bound of the marg
 null with more than --exact-features features or beyond --max-nodes boxes). A row is robust when its margin stays positive.
 A table of just the model's features (or --label none) has no labels: margins and robustness are then those of the predicted
 class, and no accuracies are given.
+Models of fit --loss squared: rows hold target, prediction, its exact range on the l2 ball (lowest, highest), worstError and the
+certified range on the box (linfLowest, linfHighest); the target column may be missing.
 A bare quadratic may name "classes": [second argument of the sign last]; else the table's labels in ascending order.`,
     )
     .action((model: string, table: string, flags: CertifyFlags & Record<string, unknown>) => run(model, table, flags));
@@ -56,6 +59,11 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
   if (radius === undefined) {
     const hint = "this model does not say the radius it was trained for";
     throw new SettingError({ argument: "--radius", expected: "an l2 radius", received: "none", hint });
+  }
+  if (notes.task === "regression") {
+    const settings = { radius, kernels: chooseKernels(config.backend), started };
+    await runCertifyTargets({ model: modelFile, table: file }, stored, config, settings, flags);
+    return;
   }
   const warnings: Warning[] = [];
   const { inputs, classes, labels } = await readRows(file, config, stored);

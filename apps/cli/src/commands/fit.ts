@@ -22,6 +22,7 @@ import { radiusUnits } from "../table/modelFile.js";
 import { pathPlot } from "../table/pathPlot.js";
 import { exitCodes } from "../terminal/exitCodes.js";
 import { formatTable, percent } from "../terminal/table.js";
+import { runFitTargets } from "./regressionReports.js";
 
 interface FitFlags {
   readonly config?: string;
@@ -45,6 +46,7 @@ Radius and distances are l2 lengths in the space the network sees: with --standa
 deviation of each feature in this table (constant features are only centred); with --standardize none, the features' own units.
 Two classes give one score f, positive for the label that is +1. More classes give one score each, trained jointly
 (Weston-Watkins hinge on exact pairwise worst margins); their gap is 1e-2 unless --tolerance says otherwise.
+With --loss squared the label column holds numbers: the mean squared worst error of the prediction is minimised, certified alike.
 With --folds, every row is judged once by a network that has not seen it; the setting with the best exact robust accuracy
 at --evaluation-radius is fitted to all rows. Its cross-validated share is that of a winner: a little too good.
 Exit code 3: a limit was reached before the gap; the model is written and its gap is honest.`,
@@ -76,6 +78,10 @@ async function run(file: string, flags: FitFlags & Record<string, unknown>): Pro
   if (flags.plot !== undefined && config.folds === undefined) {
     const hint = "accuracy against radius of a written model: worstcase certify --plot";
     throw new SettingError({ argument: "--plot", expected: "--folds", received: "none", hint });
+  }
+  if (config.loss === "squared") {
+    await runFitTargets(file, config, flags);
+    return;
   }
   const warnings: Warning[] = [];
   const table = await withFlagNames(() =>
@@ -183,7 +189,7 @@ function orderClasses(table: Table, positive: string | undefined): [string[], In
 function trainTwo(inputs: NumericBatch, labels: Int32Array, config: TrainConfig): Trained {
   const { radius, beta, method, tolerance, timeLimit, backend } = config;
   const standardisation = config.standardize === "train" ? fitStandardisation(inputs) : null;
-  const loss: NonNullable<FitOptions["loss"]> = `${config.reduction}-${config.loss}`;
+  const loss = `${config.reduction}-${config.loss}` as NonNullable<FitOptions["loss"]>;
   const fit = fitPolynomial(
     standardise(inputs, standardisation),
     Float64Array.from(labels, (label) => (label === 1 ? 1 : -1)),

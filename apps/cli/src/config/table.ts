@@ -34,9 +34,11 @@ export const fitSchema = z.strictObject({
     .describe("l2 radius whose exact robust accuracy decides in cross-validation (default: the largest --radius)"),
   seed: count(0).default(0).describe("seed of the folds"),
   loss: z
-    .enum(["hinge", "squared-hinge", "logistic"])
+    .enum(["hinge", "squared-hinge", "logistic", "squared"])
     .default("hinge")
-    .describe("loss of the worst margin (hinge, squared-hinge, logistic); several classes: hinge"),
+    .describe(
+      "loss of the worst margin (hinge, squared-hinge, logistic; several classes: hinge), or squared: worst error of a number",
+    ),
   reduction: z.enum(["mean", "sum"]).default("mean").describe("mean or sum over the rows; several classes: mean"),
   standardize: z
     .enum(["train", "none"])

@@ -14,6 +14,7 @@ const notesSchema = z.looseObject({
   /** Class names, in the order of the scores; of two, the second is +1. */
   classes: names.optional(),
   features: names.optional(),
+  task: z.enum(["regression"]).optional(),
   label: z.string().optional(),
   ignore: z.string().optional(),
   radius: z.number().min(0).optional(),

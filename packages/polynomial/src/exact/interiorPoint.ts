@@ -100,7 +100,10 @@ const warmTrial = 8;
 export function interiorSize(count: number, features: number, radius: number): number {
   const dimensions = dimensionsOf(features);
   const { entries } = dimensions;
-  const samples = radius > 0 ? ballSamplesSize(count, dimensions) : Math.max(pointSamplesSize(count, dimensions), squaredPointsSize(count, dimensions));
+  const samples =
+    radius > 0
+      ? ballSamplesSize(count, dimensions)
+      : Math.max(pointSamplesSize(count, dimensions), squaredPointsSize(count, dimensions));
   return samples + workspaceSize(...weightPairSizes(dimensions), entries * entries, entries * entries, entries);
 }
 
@@ -283,7 +286,12 @@ function takeMemory(kernels: Kernels, { count, features, radius, paired }: Sampl
   } catch (error) {
     const hint = paired ? "fewer samples or features" : "use method factored, or fewer samples or features";
     const received = `${count} samples of ${features} features: ${Math.ceil((8 * size) / 2 ** 20)} MiB`;
-    const details = { argument: paired ? "points" : "options.method", expected: "a problem that fits into memory", received, hint };
+    const details = {
+      argument: paired ? "points" : "options.method",
+      expected: "a problem that fits into memory",
+      received,
+      hint,
+    };
     throw new ResourceError(details, { cause: error });
   }
 }

@@ -15,12 +15,7 @@ import { lossShape, type MarginLoss } from "../marginLoss.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import type { ObjectiveParts } from "../robustObjective.js";
 import { prepareWorstCase } from "../worstCase/worstCase.js";
-import {
-  type InteriorStart,
-  type InteriorState,
-  type IterationReport,
-  solveInterior,
-} from "./interiorPoint.js";
+import { type InteriorStart, type InteriorState, type IterationReport, solveInterior } from "./interiorPoint.js";
 import { pruneNetwork } from "./pruneNetwork.js";
 
 export interface ExactProblem {

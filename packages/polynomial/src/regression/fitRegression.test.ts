@@ -154,7 +154,13 @@ describe("answers on edge cases", () => {
     expect([short.status, short.warnings[0]!.code]).toEqual(["iteration-limit", "gap-not-reached"]);
     const code = (wanted: string) => expect.objectContaining({ code: wanted });
     expect(() => fitRegression(points, targets.slice(1), { radius: 1 })).toThrow(code("shape"));
-    expect(() => fitRegression(points, targets.map(() => Number.NaN), { radius: 1 })).toThrow(code("data"));
+    expect(() =>
+      fitRegression(
+        points,
+        targets.map(() => Number.NaN),
+        { radius: 1 },
+      ),
+    ).toThrow(code("data"));
     expect(() => fitRegression(points, targets, { radius: -1 })).toThrow(code("setting"));
     expect(() => fitRegression(points, targets, { radius: 1, loss: "squared" } as never)).toThrow(code("setting"));
     expect(() => fitRegression(points, targets, { radius: 1, reduction: "max" as never })).toThrow(code("setting"));

@@ -5,8 +5,8 @@
 // f and -f, that share the slack e_i; its dual weighs the two sides: sum (p+ - p-) t - (p+ + p-)^2 / (4 kappa) is the dual objective.
 // Targets are divided by their root mean square s inside: objective and mass scale exactly (s^2, and beta becomes beta / s).
 
-import { checkFinite, type NumericBatch, type Radius, SettingError, ShapeError, type Warning } from "@worstcase/core";
 import type { WorkOptions } from "@worstcase/core";
+import { checkFinite, type NumericBatch, type Radius, SettingError, ShapeError, type Warning } from "@worstcase/core";
 import type { KernelRequest, Kernels } from "@worstcase/linalg";
 import { type Activation, checkActivation, paperActivation } from "../activation.js";
 import { lowerBound } from "../certificate.js";
@@ -200,6 +200,7 @@ function sampleWeightsOf(given: ArrayLike<number> | undefined, n: number, reduct
     weights[i] *= given[i];
     sum += given[i];
   }
-  if (!(sum > 0)) throw new SettingError({ argument: "options.sampleWeights", expected: "a positive sum", received: 0 });
+  if (!(sum > 0))
+    throw new SettingError({ argument: "options.sampleWeights", expected: "a positive sum", received: 0 });
   return weights;
 }
