@@ -1,3 +1,4 @@
 import { packageBuild } from "../../.config/tsup";
 
-export default packageBuild();
+// one copy of the kernels for both entries
+export default packageBuild({ entry: { index: "src/index.ts", kernels: "src/kernelsOnly.ts" }, splitting: true });

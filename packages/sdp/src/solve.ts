@@ -2,7 +2,7 @@
 // signal, checks the outcome on the caller's data and decides accuracy. Solvers know none of this.
 
 import { ResourceError, SettingError } from "@worstcase/core";
-import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg";
+import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg/kernels";
 import { checkCertificate, checkSolution } from "./check/check.js";
 import { interiorPoint } from "./interiorPoint/interiorPoint.js";
 import { pause } from "./pause.js";

@@ -1,7 +1,7 @@
 // The contract of one solver. A solver is a generator: it yields once per iteration and is told to stop by what comes
 // back, so that the clock, the abort signal and the listeners live outside of it, in the driver (solve.ts).
 
-import type { Kernels, WorkPlan } from "@worstcase/linalg";
+import type { Kernels, WorkPlan } from "@worstcase/linalg/kernels";
 import type { SdpProblem } from "./problem.js";
 import type { Point, Ray } from "./result.js";
 

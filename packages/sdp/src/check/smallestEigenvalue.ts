@@ -4,7 +4,7 @@
 // ten times what is needed, that eigenvalue stands apart from the rest and a few dozen steps settle it.
 
 import { createRng } from "@worstcase/core";
-import { chooseKernels, type Workspace, workspaceSize } from "@worstcase/linalg";
+import { chooseKernels, type Workspace, workspaceSize } from "@worstcase/linalg/kernels";
 import type { Block } from "../problem.js";
 import { dot, largestEntry } from "./evaluate.js";
 

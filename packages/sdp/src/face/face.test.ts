@@ -1,5 +1,5 @@
 import { createRng } from "@worstcase/core";
-import { chooseKernels } from "@worstcase/linalg";
+import { chooseKernels } from "@worstcase/linalg/kernels";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkSolution } from "../check/check.js";

@@ -7,7 +7,7 @@
 //   faceOfDirection  the direction along which the iterates grow gives the kernel to a few digits; the kernel is then made
 //                    exact (kernelBasis.ts), z recomputed for it, and the proof checked to rounding.
 
-import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import { type Kernels, workspaceSize } from "@worstcase/linalg/kernels";
 import type { Block, SdpProblem } from "../problem.js";
 import { combination } from "./combination.js";
 import { type KernelBasis, kernelBasis, wholeSpace } from "./kernelBasis.js";

@@ -7,7 +7,7 @@
 // is positive semidefinite when t V >= B'(S' + epsilon I)^-1 B - C - epsilon I. w makes B small in that metric (least
 // squares), t is then the smallest possible. Where the optimum is not attained, t grows like 1 / epsilon.
 
-import { type Workspace, workspaceSize } from "@worstcase/linalg";
+import { type Workspace, workspaceSize } from "@worstcase/linalg/kernels";
 import { checkSolution } from "../check/check.js";
 import type { SdpProblem } from "../problem.js";
 import type { Point } from "../result.js";

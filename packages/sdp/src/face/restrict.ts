@@ -1,7 +1,7 @@
 // The problem on a face of its cone: with Y_b = N_b Y'_b N_b' in every block the data become F'_k = N' F_k N, of lower order.
 // A variable whose data on the face depend on those of others adds nothing there and is left out (its x is 0).
 
-import type { Kernels } from "@worstcase/linalg";
+import type { Kernels } from "@worstcase/linalg/kernels";
 import type { Block, RankOneTerm, SdpProblem } from "../problem.js";
 import type { KernelBasis } from "./kernelBasis.js";
 import { NullSpace, SparseRows } from "./sparseRows.js";

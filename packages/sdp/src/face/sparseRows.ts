@@ -4,7 +4,7 @@
 // Both come from one Cholesky factor of D R R' D + delta I, D = diag(1 / |row_k|). Projection is z <- z - D (.)^-1 D R (R'z),
 // repeated; R'z is formed anew each time, so the result is exact to rounding although R R' squares the condition.
 
-import { type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
+import { type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg/kernels";
 
 const SHIFT = 1e-10;
 /** A scaled row this close to the span of the rows before it depends on them. */

@@ -8,7 +8,7 @@
 // relative to Y, where |dS S^-1| in the plain form can reach the square root of the condition number of S. It costs about
 // twice as much and is used from the iteration on where the plain form loses dual feasibility.
 
-import type { Workspace } from "@worstcase/linalg";
+import type { Workspace } from "@worstcase/linalg/kernels";
 import { addAdjoint, applyBlock } from "./operators.js";
 import type { PsdBlock } from "./reducedProblem.js";
 import type { RootSystem } from "./rootSystem.js";

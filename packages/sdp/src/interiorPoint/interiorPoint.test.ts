@@ -1,7 +1,7 @@
 // The conformance suite on the interior point, and the problems of SDPLIB with their published optima.
 
 import { createRng } from "@worstcase/core";
-import { chooseKernels } from "@worstcase/linalg";
+import { chooseKernels } from "@worstcase/linalg/kernels";
 import { describe, expect, it } from "vitest";
 import { solve } from "../solve.js";
 import { describeSdpSolver } from "../testing/describeSdpSolver.js";

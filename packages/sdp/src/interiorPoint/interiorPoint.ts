@@ -5,7 +5,7 @@
 //   H dx - A'du = -c + A'u + mu (<F_k, S^-1>)_k - (<F_k, Y P S^-1 + dYa dSa S^-1>)_k,   A dx = t
 //   dS = sum dx_k F_k + P,   dY = mu S^-1 - Y - sym(Y dS S^-1 + dYa dSa S^-1)
 
-import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import { type Kernels, workspaceSize } from "@worstcase/linalg/kernels";
 import { checkCertificate, checkSolution } from "../check/check.js";
 import { type Face, faceOfDirection, faceOfTerms } from "../face/findFace.js";
 import { type Run, solveOnFace } from "../face/solveOnFace.js";

@@ -1,6 +1,6 @@
 // The whole iterate of the interior-point method over all blocks: start, residuals, one predictor-corrector step, best point.
 
-import type { Workspace } from "@worstcase/linalg";
+import type { Workspace } from "@worstcase/linalg/kernels";
 import type { SdpProblem } from "../problem.js";
 import { BlockState } from "./blockState.js";
 import type { ReducedPoint } from "./expand.js";

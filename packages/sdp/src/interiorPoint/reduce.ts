@@ -5,7 +5,7 @@
 // 3. Parts of the cone without any variable are constant: dropped when they hold, a proof of infeasibility when not.
 // 4. Two opposite rows, a'x >= g and -t a'x >= -t g, have no interior: they become one equality.
 
-import type { Kernels } from "@worstcase/linalg";
+import type { Kernels } from "@worstcase/linalg/kernels";
 import { type Block, blockZeros, type SdpProblem } from "../problem.js";
 import type { PsdBlock, RankOne, ReducedProblem, RowOrigin, Rows, Terms, Verdict } from "./reducedProblem.js";
 

@@ -6,7 +6,7 @@
 // Nakatsukasa, Yamamoto, Yanagisawa, SIAM J. Sci. Comput. 42, 2020), whose factors multiply to the factor of H. Rows and
 // equalities are further columns of B. B is stored as slabs `[m, width]`.
 
-import type { Workspace } from "@worstcase/linalg";
+import type { Workspace } from "@worstcase/linalg/kernels";
 import type { PsdBlock, ReducedProblem, Rows } from "./reducedProblem.js";
 
 interface Slab {

@@ -3,7 +3,7 @@
 //
 //   ds = R dx + p,   dy = (mu - second - y ds) / s - y
 
-import type { Workspace } from "@worstcase/linalg";
+import type { Workspace } from "@worstcase/linalg/kernels";
 import { addRowsAdjoint, addRowsSchur, applyRows } from "./operators.js";
 import type { Rows } from "./reducedProblem.js";
 

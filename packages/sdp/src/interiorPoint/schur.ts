@@ -7,7 +7,7 @@
 //   entries  those entries straight from pairs of entries of F_k and F_j
 // (the idea is Fujisawa, Kojima and Nakata's, Mathematical Programming 79:235-253, 1997).
 
-import type { Workspace } from "@worstcase/linalg";
+import type { Workspace } from "@worstcase/linalg/kernels";
 import type { PsdBlock } from "./reducedProblem.js";
 
 type Formula = "product" | "dots" | "entries";

@@ -7,7 +7,7 @@
 // refinement against the unshifted system takes out again. Equalities keep their own rows (no splitting of free
 // variables): H + rho A'A is factored, which changes nothing for solutions and is positive definite also where H is not.
 
-import type { Workspace } from "@worstcase/linalg";
+import type { Workspace } from "@worstcase/linalg/kernels";
 import { addRowsAdjoint } from "./operators.js";
 import type { Rows } from "./reducedProblem.js";
 import type { RootSystem } from "./rootSystem.js";

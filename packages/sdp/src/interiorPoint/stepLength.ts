@@ -2,7 +2,7 @@
 // L^-1 D L^-T). Small orders by a full decomposition, others by Lanczos. A Lanczos value lies above the smallest
 // eigenvalue by at most its residual, so value minus residual never promises too long a step (Toh, SIAM J. Optim. 12, 2002).
 
-import type { Workspace } from "@worstcase/linalg";
+import type { Workspace } from "@worstcase/linalg/kernels";
 
 const EXACT_ORDER = 16;
 const MAXIMUM_LANCZOS = 60;

@@ -4,7 +4,7 @@
 // The caller safeguards: a candidate whose residual grows is dropped for g (see splitting.ts).
 // dF, dG: [memory, N]
 
-import { type Workspace, workspaceSize } from "@worstcase/linalg";
+import { type Workspace, workspaceSize } from "@worstcase/linalg/kernels";
 
 export interface Acceleration {
   /** Takes note of f and g at the present point; call once per accepted step. */

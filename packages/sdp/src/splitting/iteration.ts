@@ -3,7 +3,7 @@
 //   f = relaxation (V - S),  g = W + f,  W <- g or the accelerated candidate
 // A candidate is judged by |f| at the next iteration: above twice the |f| it came from, W goes back to that g.
 
-import { type Workspace, workspaceSize } from "@worstcase/linalg";
+import { type Workspace, workspaceSize } from "@worstcase/linalg/kernels";
 import { accelerationSize, createAcceleration } from "./acceleration.js";
 import { createBalance } from "./balance.js";
 import { measurePoint, type Residuals } from "./measure.js";

@@ -3,7 +3,7 @@
 // "shares a place": components of one variable are a division (theta and max-cut problems), others a dense Cholesky factor.
 // delta = 1e-12 on the diagonal (columns have unit length) keeps the factor of dependent columns finite.
 
-import { type Workspace, workspaceSize } from "@worstcase/linalg";
+import { type Workspace, workspaceSize } from "@worstcase/linalg/kernels";
 import type { Columns, ScaledProblem } from "./scaledProblem.js";
 
 const DELTA = 1e-12;

@@ -4,7 +4,7 @@
 //   eigenvalues, W or -W is decomposed, whichever had fewer negative eigenvalues in the previous call.
 //   nonnegative: componentwise.   zero cone: S = 0, T = -W.
 
-import { type Workspace, workspaceSize } from "@worstcase/linalg";
+import { type Workspace, workspaceSize } from "@worstcase/linalg/kernels";
 import type { ConePart } from "./scaledProblem.js";
 
 export interface Projection {

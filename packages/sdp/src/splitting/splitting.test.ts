@@ -1,5 +1,5 @@
 import { createRng, ResourceError, SettingError } from "@worstcase/core";
-import { chooseKernels, workspaceSize } from "@worstcase/linalg";
+import { chooseKernels, workspaceSize } from "@worstcase/linalg/kernels";
 import { describe, expect, it } from "vitest";
 import { solve } from "../solve.js";
 import { describeSdpSolver, knownOptima } from "../testing/index.js";

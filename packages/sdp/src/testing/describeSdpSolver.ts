@@ -3,7 +3,7 @@
 // Every optimum is a closed form or known by construction; every infeasibility must come with a certificate that holds.
 
 import { createRng, UnsupportedError } from "@worstcase/core";
-import { chooseKernels, type Kernels } from "@worstcase/linalg";
+import { chooseKernels, type Kernels } from "@worstcase/linalg/kernels";
 import { describe, expect, it } from "vitest";
 import { checkCertificate, checkSolution } from "../check/check.js";
 import type { Block, SdpProblem } from "../problem.js";

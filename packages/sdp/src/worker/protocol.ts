@@ -12,7 +12,7 @@ import {
   ShapeError,
   UnsupportedError,
 } from "@worstcase/core";
-import type { KernelRequest } from "@worstcase/linalg";
+import type { KernelRequest } from "@worstcase/linalg/kernels";
 import type { SdpProblem } from "../problem.js";
 import type { SdpResult } from "../result.js";
 import type { SolveOptions } from "../solve.js";

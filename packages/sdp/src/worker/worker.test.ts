@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { AbortedError, isWorstcaseError, SettingError, ShapeError, UnsupportedError } from "@worstcase/core";
-import { chooseKernels } from "@worstcase/linalg";
+import { chooseKernels } from "@worstcase/linalg/kernels";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SdpProblem } from "../problem.js";
 import { readSdpa } from "../sdpa/readSdpa.js";

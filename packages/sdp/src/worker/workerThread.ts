@@ -41,7 +41,7 @@ function startThread(threads: typeof import("node:worker_threads")): WorkerThrea
 function kernelsUrl(): string {
   try {
     const here = process.getBuiltinModule("node:module").createRequire(import.meta.url);
-    return process.getBuiltinModule("node:url").pathToFileURL(here.resolve("@worstcase/linalg")).href;
+    return process.getBuiltinModule("node:url").pathToFileURL(here.resolve("@worstcase/linalg/kernels")).href;
   } catch {
     return import.meta.url;
   }
