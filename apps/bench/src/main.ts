@@ -13,6 +13,7 @@ import { exact } from "./suites/exact.js";
 import { features } from "./suites/features.js";
 import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
+import { relu } from "./suites/relu.js";
 import { sdp } from "./suites/sdp.js";
 import { splittingSuite } from "./suites/splitting.js";
 import { throughput } from "./suites/throughput.js";
@@ -28,10 +29,11 @@ const suites: readonly Suite[] = [
   exact,
   sdp,
   splittingSuite,
+  relu,
   throughput,
 ];
 const packages = [
-  ...["@worstcase/linalg", "@worstcase/polynomial", "@worstcase/resnet", "@worstcase/tensor"],
+  ...["@worstcase/linalg", "@worstcase/polynomial", "@worstcase/relu", "@worstcase/resnet", "@worstcase/tensor"],
   ...["ml-matrix", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-wasm"],
 ];
 
