@@ -23,6 +23,7 @@ export {
 } from "./gatedModel.js";
 export type { ConeViolation } from "./network/feasible.js";
 export { type FitReluOptions, fitRelu, fitReluRegression, type ReluResult } from "./network/fitRelu.js";
+export { type FitKernelViewOptions, fitKernelView, type KernelViewResult } from "./kernelView/fitKernelView.js";
 export { type InspectLandscapeOptions, inspectLandscape, type Landscape } from "./landscape/inspectLandscape.js";
 export {
   gatedModelOfNetwork,
