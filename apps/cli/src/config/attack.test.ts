@@ -14,6 +14,12 @@ describe("settings of attack", () => {
     expect(budgetsOf(settings({ norm: "l1", epsilon: "8" }))).toEqual([8]);
   });
 
+  it("compare with FGSM and PGD unless told otherwise", () => {
+    expect(settings({}).compare).toEqual(["fgsm", "pgd"]);
+    expect(settings({ compare: "none" }).compare).toEqual([]);
+    expect(settings({ compare: "fgsm" }).compare).toEqual(["fgsm"]);
+  });
+
   it.each([
     [{ epsilon: "8" }, /--epsilon: expected at most 1.*did you mean 8\/255/],
     [{ epsilon: "0" }, /--epsilon/],
@@ -26,6 +32,11 @@ describe("settings of attack", () => {
     [{ run: "" }, /--run/],
     [{ run: "somewhere", data: "embedded" }, /--data: expected none together with --run/],
     [{ run: "somewhere", backbone: "resnet20" }, /--backbone: expected none together with --run/],
+    [{ mean: "0.5,0.5,0.5" }, /--mean: expected none without --model/],
+    [{ model: "tfjs:m.json", run: "r" }, /--run: expected none together with --model/],
+    [{ model: "tfjs:m.json", std: "0" }, /--std/],
+    [{ compare: "pgd,cw" }, /--compare/],
+    [{ examples: "-1" }, /--examples/],
     [{ run: "somewhere", weights: "file" }, /--weights: expected none together with --run/],
   ])("refuse %j", (values, message) => {
     expect(() => checkAttack(settings(values))).toThrow(SettingError);

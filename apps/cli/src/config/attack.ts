@@ -13,6 +13,23 @@ export const attackSchema = z.strictObject({
     .min(1)
     .optional()
     .describe("head file; with --run one of its heads by name (default: all). Without both, the backbone's own head"),
+  model: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "a whole model instead of a head: tfjs:PATH/model.json, or onnx:PATH (needs onnxruntime-node; black box)",
+    ),
+  mean: numericList(z.number())
+    .optional()
+    .describe("with --model: subtracted from each channel of the pixels in [0, 1] (default: nothing)"),
+  std: numericList(z.number().positive())
+    .optional()
+    .describe("with --model: each channel is divided by it afterwards (default: 1)"),
+  layout: z
+    .enum(["channels-first", "channels-last"])
+    .default("channels-first")
+    .describe("order in which an ONNX model takes images (channels-first, channels-last)"),
   data: z.enum(["embedded", "cifar10"]).optional().describe("data set (embedded, cifar10; default: embedded)"),
   backbone: z
     .enum(backboneNames)
@@ -31,6 +48,7 @@ export const attackSchema = z.strictObject({
   epsilon: numericList(z.number().positive())
     .optional()
     .describe("budgets in pixel units, 1/255,2/255 or 1/255..8/255 (default: linf 1,2,4,8/255; l2 0.5; l1 12)"),
+  examples: count(0).default(8).describe("images of successful perturbations drawn for each model, 0 for none"),
   limit: count()
     .optional()
     .describe("test images, the first ones (default: those of the run; embedded 120, cifar10 1000)"),
@@ -67,9 +85,24 @@ export function budgetsOf({ norm, epsilon }: Pick<AttackConfig, "norm" | "epsilo
   return epsilons;
 }
 
-/** Throws SettingError when a setting is given that a run decides. */
+/** Throws SettingError when settings are given that exclude each other. */
 export function checkAttack(config: AttackConfig): void {
   budgetsOf(config);
+  for (const name of ["mean", "std"] as const) {
+    if (config[name] === undefined || config.model !== undefined) continue;
+    const hint = "heads and backbones know their own normalisation";
+    throw new SettingError({ argument: `--${name}`, expected: "none without --model", received: config[name], hint });
+  }
+  for (const name of ["run", "head", "backbone", "weights"] as const) {
+    if (config.model === undefined || config[name] === undefined) continue;
+    const hint = "--model is a whole model, from pixels to logits";
+    throw new SettingError({
+      argument: `--${name}`,
+      expected: "none together with --model",
+      received: config[name],
+      hint,
+    });
+  }
   if (config.run === undefined) return;
   for (const name of ["data", "backbone", "weights"] as const) {
     if (config[name] === undefined) continue;

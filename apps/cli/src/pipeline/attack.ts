@@ -1,4 +1,4 @@
-// The standard suite on saved heads through their backbone, on test images. Every attack at every epsilon is a unit of the run folder,
+// The standard suite on saved heads through their backbone, or on a whole model, on test images. Every attack at every epsilon is a unit of the run folder,
 // so an evaluation can be killed and continued at any moment.
 
 import {
@@ -12,31 +12,22 @@ import {
   pgd,
   type RobustnessResult,
   type StandardResult,
-  standardSuite,
   type UnitEvent,
 } from "@worstcase/attacks";
-import {
-  createRng,
-  DataError,
-  type DifferentiableClassifier,
-  type Norm,
-  throwIfAborted,
-  type Warning,
-  type WorkEvent,
-} from "@worstcase/core";
-import { attach } from "@worstcase/head";
+import { createRng, type Norm, throwIfAborted, type Warning, type WorkEvent } from "@worstcase/core";
 import { type AttackConfig, budgetsOf } from "../config/attack.js";
 import { describeEnvironment, type Environment } from "../run/environment.js";
 import { fileName, jsonUnit, type RunFolder } from "../run/runFolder.js";
 import type { ProgressTools } from "../terminal/runWithProgress.js";
-import { type AttackSubjects, findSubjects, type HeadToAttack } from "./attackSubjects.js";
-import { type Backbone, openBackbone } from "./backbone.js";
-import { loadTestImages, type TestImages } from "./images.js";
+import { attackCurve } from "./attackCurve.js";
+import { suiteOf, writeExamples } from "./attackExamples.js";
+import { openTargets, type Target } from "./attackTargets.js";
+import type { TestImages } from "./images.js";
 
 /** One model's row: complete in itself, as a leaderboard wants it. Accuracies hold one entry per epsilon. */
 export interface AttackRow {
   readonly model: string;
-  readonly kind: HeadToAttack["kind"];
+  readonly kind: Target["kind"];
   readonly head: string | null;
   readonly backbone: string;
   readonly dataset: string;
@@ -70,73 +61,40 @@ export interface AttackReport {
   readonly seconds: number;
 }
 
-/** Runs the evaluation to its end and writes `attack.json` into the run folder. */
+/** Runs the evaluation to its end; writes `attack.json`, `curve.svg` and pictures of successful perturbations into the run folder. */
 export async function attack(config: AttackConfig, folder: RunFolder, tools: ProgressTools): Promise<AttackReport> {
   const started = performance.now();
-  const subjects = await findSubjects(config);
-  const images = await loadTestImages(subjects.setting, tools);
-  const backbone = await openBackbone(subjects.setting);
-  const { extractor } = backbone;
+  const { targets, images, dataset, network, backend, workers, close } = await openTargets(config, tools);
   try {
-    checkBackbone(subjects, backbone);
-    // widths are checked before anything is written
-    const models = subjects.heads.map(({ classifier, surrogate }) => ({
-      model: attach(extractor, classifier ?? backbone.head),
-      surrogate: surrogate ? attach(extractor, surrogate) : undefined,
-    }));
-    const prints = subjects.heads.map(({ name, fingerprint }) => [`head ${name}`, fingerprint]);
-    const inputs = { test: images.fingerprint, backbone: extractor.fingerprint, backend: extractor.backend };
+    const prints = targets.map(({ name, fingerprint }) => [`head ${name}`, fingerprint]);
+    const inputs = { test: images.fingerprint, backbone: network.fingerprint, backend };
     await folder.tie({ ...inputs, ...Object.fromEntries(prints) });
     const environment = describeEnvironment();
-    await folder.write("environment.json", {
-      ...environment,
-      backend: extractor.backend,
-      workers: extractor.workers,
-    });
+    await folder.write("environment.json", { ...environment, backend, workers });
     const rows: AttackRow[] = [];
-    for (const [k, head] of subjects.heads.entries()) {
+    for (const [k, target] of targets.entries()) {
       throwIfAborted(tools.signal, "attack");
-      const result = await evaluate(
-        config,
-        folder,
-        tools,
-        `${k}-${fileName(head.name)}`,
-        head.name,
-        models[k]!,
-        images,
-      );
-      rows.push(rowOf(head, extractor.id, subjects.setting.data, result));
+      const name = `${k}-${fileName(target.name)}`;
+      const results = await evaluate(config, folder, tools, name, target, images);
+      rows.push(rowOf(target, network.id, dataset, results));
+      await writeExamples(config, folder, tools, name, target, images, results.suite);
     }
     const report: AttackReport = {
       format: 1,
       rows,
-      data: { id: subjects.setting.data, test: images.test.labels.length, fingerprint: images.fingerprint },
-      backbone: { id: extractor.id, fingerprint: extractor.fingerprint },
-      backend: extractor.backend,
+      data: { id: dataset, test: images.test.labels.length, fingerprint: images.fingerprint },
+      backbone: network,
+      backend,
       seed: config.seed,
       environment,
       seconds: (performance.now() - started) / 1000,
     };
+    await folder.writeBytes("curve.svg", await attackCurve(rows));
     await folder.write("attack.json", report);
     return report;
   } finally {
-    await extractor.close();
+    await close();
   }
-}
-
-function checkBackbone({ backboneFingerprint, setting }: AttackSubjects, { extractor }: Backbone): void {
-  if (backboneFingerprint === null || backboneFingerprint === extractor.fingerprint) return;
-  throw new DataError({
-    argument: "--run",
-    expected: `the backbone ${backboneFingerprint.slice(0, 12)} that its heads were trained on`,
-    received: `${extractor.fingerprint.slice(0, 12)} from ${setting.weights ?? setting.backbone}`,
-  });
-}
-
-/** A model with the gradients that see through its gates, where its own do not. */
-interface Attacked {
-  readonly model: DifferentiableClassifier;
-  readonly surrogate: DifferentiableClassifier | undefined;
 }
 
 interface Results {
@@ -144,9 +102,10 @@ interface Results {
   readonly compared: RobustnessResult | null;
 }
 
-/** FGSM and PGD as they are usually reported, with the cross-entropy. */
-function comparedAttacks({ compare, preset }: AttackConfig): NamedAttack[] {
+/** FGSM and PGD as they are usually reported, with the cross-entropy, where norm and model allow them. */
+function comparedAttacks({ compare, preset, norm }: AttackConfig, model: Target["model"]): NamedAttack[] {
   const steps = preset === "quick" ? 20 : 100;
+  if (norm === "l1" || !("lossGradient" in model)) return [];
   return compare.map((name) =>
     name === "fgsm"
       ? { name: "fgsm", attack: fgsm({ loss: "cross-entropy" }) }
@@ -159,16 +118,15 @@ async function evaluate(
   folder: RunFolder,
   tools: ProgressTools,
   prefix: string,
-  name: string,
-  { model, surrogate }: Attacked,
+  { name, model, surrogate }: Target,
   { test }: TestImages,
 ): Promise<Results> {
   const { norm, preset } = config;
   const epsilons = budgetsOf(config);
   const completed = await folder.kept<AttackUnit>(`${prefix}-`, jsonUnit());
   const writes: Promise<void>[] = [];
-  const attacks = comparedAttacks(config).filter(({ attack }) => attack.needs.norms.includes(norm));
-  const members = standardSuite(model, { norm, preset, surrogate }).attacks.length + attacks.length;
+  const attacks = comparedAttacks(config, model);
+  const members = suiteOf(config, { model, surrogate }).attacks.length + attacks.length;
   let done = completed.length;
   const show = (values: Readonly<Record<string, number>>) =>
     tools.onEvent({ type: "progress", task: `attack ${name}`, done, total: members * epsilons.length, values });
@@ -196,7 +154,7 @@ async function evaluate(
   return { suite, compared };
 }
 
-function rowOf(head: HeadToAttack, backbone: string, dataset: string, { suite: whole, compared }: Results): AttackRow {
+function rowOf(head: Target, backbone: string, dataset: string, { suite: whole, compared }: Results): AttackRow {
   const { samples, norm, epsilons, clean, attacks, worst, suite, calls, units, warnings, masking } = whole;
   return {
     model: head.name,

@@ -31,7 +31,7 @@ export interface HeadToAttack {
   readonly surrogate: DifferentiableClassifier | null;
 }
 
-export interface AttackSubjects {
+interface AttackSubjects {
   readonly heads: readonly HeadToAttack[];
   /** Data, backbone and backend as robustify takes them. */
   readonly setting: RobustifyConfig;
@@ -51,13 +51,18 @@ const ownHead: HeadToAttack = {
 /** Throws DataError when a file or head is not there, FormatError naming the file when it is damaged. */
 export async function findSubjects(config: AttackConfig): Promise<AttackSubjects> {
   if (config.run !== undefined) return subjectsOfRun(config, config.run);
+  const setting = settingOf(config);
+  const heads = [config.head === undefined ? ownHead : await openHead(config.head, "--head")];
+  return { heads, setting, backboneFingerprint: null };
+}
+
+/** Data and backbone of a configuration that names no run. */
+export function settingOf(config: AttackConfig): RobustifyConfig {
   const { data, backbone, weights } = config;
   const given = Object.entries({ data, backbone, weights, ...placesOf(config) }).filter(
     ([, value]) => value !== undefined,
   );
-  const setting = completeConfig(checkSettings(robustifySchema, Object.fromEntries(given)));
-  const heads = [config.head === undefined ? ownHead : await openHead(config.head, "--head")];
-  return { heads, setting, backboneFingerprint: null };
+  return completeConfig(checkSettings(robustifySchema, Object.fromEntries(given)));
 }
 
 const finished = z.object({

@@ -39,6 +39,7 @@ export async function loadImages(request: ImageRequest, tools: WorkOptions): Pro
 
 export interface TestImages {
   readonly test: LabelledBatch;
+  readonly classNames: readonly string[];
   /** Hash of data and split rule. */
   readonly fingerprint: string;
 }
@@ -52,7 +53,7 @@ export async function loadTestImages(
     request.data === "embedded"
       ? await generateShapes({ split: "test", count: request.test, ...tools })
       : (await cifar10({ ...request, train: 1, validation: 1 }, tools)).test;
-  return { test: await set.all(), fingerprint: set.fingerprint };
+  return { test: await set.all(), classNames: set.classNames, fingerprint: set.fingerprint };
 }
 
 type Sets = Readonly<Record<"train" | "validation" | "test", DescribedDataset>>;

@@ -156,8 +156,15 @@ export class RunFolder {
 
   /** Takes a new run back when no unit of it was finished, so that a corrected command can use the same folder. */
   async discardUnused(): Promise<void> {
-    if (!this.isNew || (await readdir(this.path)).includes("checkpoint")) return;
-    for (const name of ["config.json", "events.jsonl"]) await rm(join(this.path, name), { force: true });
+    if (!this.isNew) return;
+    const checkpoint = join(this.path, "checkpoint");
+    const names = await readdir(this.path);
+    const units = names.includes("checkpoint") ? await readdir(checkpoint) : [];
+    // the fingerprints of the inputs are no result
+    if (units.some((name) => name !== "inputs.json")) return;
+    await rm(checkpoint, { recursive: true, force: true });
+    for (const name of ["config.json", "events.jsonl", "environment.json"])
+      await rm(join(this.path, name), { force: true });
     if ((await readdir(this.path)).length === 0) await rmdir(this.path);
   }
 
