@@ -80,7 +80,7 @@ export function gatedModelFromJson(json: unknown): GatedReluModel {
     throw new FormatError({ argument: "json", expected, received: `${value.format}, version ${value.version}` });
   }
   const featureCount = wholeNumber(value.featureCount, "json.featureCount", 1);
-  const classCount = wholeNumber(value.classCount, "json.classCount", 2);
+  const classCount = wholeNumber(value.classCount, "json.classCount", 1);
   const bias = flag(value.bias, "json.bias");
   const gateBias = flag(value.gateBias, "json.gateBias");
   const scales = numbers(value.gateScales, "json.gateScales");

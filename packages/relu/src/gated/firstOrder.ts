@@ -4,13 +4,12 @@
 
 import { FormatError, fingerprint } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
-import { projectOnBall } from "../ballSupport.js";
 import type { Objective } from "../program/objective.js";
-import { type ReluProgram, takeProgramSamples, withConstant } from "../program/program.js";
-import { AcceleratedProximal, largestGroupNorm } from "../proximal/acceleratedProximal.js";
+import { type ReluProgram, takeProgramSamples } from "../program/program.js";
+import { AcceleratedProximal } from "../proximal/acceleratedProximal.js";
 import { type Minimised, type MinimiseOptions, type MinimiserState, minimise } from "../proximal/minimise.js";
 import { GatedProblem, HINGE_SMOOTHING } from "./gatedProblem.js";
-import { type HingeData, hingeDataOf, RobustHinge } from "./robustHinge.js";
+import { hingeDataOf, RobustHinge } from "./robustHinge.js";
 import { TermsProblem } from "./termsProblem.js";
 
 /** Sets of at least this many samples start from a solution on every STRIDE-th sample. */
@@ -140,43 +139,4 @@ function checkResume(resume: FirstOrderCheckpoint, identity: string): void {
     received: "another",
     hint,
   });
-}
-
-// At T = 0 every hinge equals 1, so alpha = kappa and any z in the ball is admissible: z = 0 and z = projection of x on the ball are tried.
-export function zeroBound(data: HingeData, beta: number): number {
-  const { features, labels, classCount, bits, gateCount, bias, norm, radius } = data;
-  const samples = features.shape[0];
-  const moved = features.shape[1];
-  const width = moved + (bias ? 1 : 0);
-  const inputs = withConstant(features, bias);
-  const nearest = new Float64Array(moved);
-  const h = new Float64Array(gateCount * classCount * width);
-  let bound = 0;
-  for (const shifted of [false, true]) {
-    h.fill(0);
-    // S_pc = sum over samples of class c of d_pi (x_i - z_i); h_pc = (C S_pc - sum_c' S_pc') / n
-    for (let i = 0; i < samples; i++) {
-      const x = i * width;
-      nearest.fill(0);
-      if (shifted) projectOnBall(inputs, x, moved, norm, radius, nearest);
-      for (let p = 0; p < gateCount; p++) {
-        if (bits[i * gateCount + p] === 0) continue;
-        const from = (p * classCount + labels[i]) * width;
-        for (let k = 0; k < moved; k++) h[from + k] += inputs[x + k] - nearest[k];
-        if (bias) h[from + moved] += 1;
-      }
-    }
-    for (let p = 0; p < gateCount; p++) {
-      for (let k = 0; k < width; k++) {
-        let total = 0;
-        for (let c = 0; c < classCount; c++) total += h[(p * classCount + c) * width + k];
-        for (let c = 0; c < classCount; c++) {
-          const entry = (p * classCount + c) * width + k;
-          h[entry] = (classCount * h[entry] - total) / samples;
-        }
-      }
-    }
-    bound = Math.max(bound, (classCount - 1) * Math.min(1, beta / largestGroupNorm(h, width)));
-  }
-  return bound;
 }

@@ -11,33 +11,13 @@
 
 import { type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import type { ReluProgram } from "../../program/program.js";
+import { Columns } from "./columns.js";
 import { type GroupCurvature, type HessianSolver, NEGLIGIBLE } from "./hessianSolver.js";
 import type { CurvatureSink, SmoothTerms } from "./smoothTerms.js";
 
 /** Below this order, and below this multiple of the samples (which bound the columns), one dense factor is cheaper. */
 const DENSE_ORDER = 250;
 const DENSE_RATIO = 1.3;
-
-/** Columns of one sign: column j is (bits of `owners[j]`) kron vectors[j]; an owner below 0 is the gate -1 - owner. */
-class Columns {
-  count = 0;
-  readonly owners: Int32Array;
-  readonly vectors: Float64Array;
-
-  constructor(
-    most: number,
-    private readonly width: number,
-  ) {
-    this.owners = new Int32Array(most);
-    this.vectors = new Float64Array(most * width);
-  }
-
-  add(owner: number, factor: number, vector: Float64Array, from: number, length: number): void {
-    const start = this.count * this.width;
-    this.owners[this.count++] = owner;
-    for (let k = 0; k < this.width; k++) this.vectors[start + k] = k < length ? factor * vector[from + k] : 0;
-  }
-}
 
 export class LowRankHessian implements HessianSolver {
   static suits(program: ReluProgram, gates: number): boolean {
@@ -86,14 +66,14 @@ export class LowRankHessian implements HessianSolver {
     this.uniform = regulariser === "group" && (dualExponent === 2 || radius === 0);
     this.blocks = this.uniform ? (bias ? 2 : 1) : width;
     this.matrix = new Float64Array(this.blocks * this.count * this.count);
-    this.plus = new Columns(2 * samples + this.count, width);
-    this.minus = new Columns(samples + this.count, width);
     this.bits = new Float64Array(samples * this.count);
     for (let i = 0; i < samples; i++) {
       for (let slot = 0; slot < this.count; slot++) {
         this.bits[i * this.count + slot] = program.bits[i * gateCount + gates[slot]];
       }
     }
+    this.plus = new Columns(2 * samples + this.count, width, this.bits, this.count);
+    this.minus = new Columns(samples + this.count, width, this.bits, this.count);
     this.scaled = new Float64Array(this.blocks * samples);
     this.image = new Float64Array(this.count * width);
     this.residual = new Float64Array(this.count * width);
@@ -240,19 +220,6 @@ export class LowRankHessian implements HessianSolver {
     }
   }
 
-  private fillColumns(target: Float64Array, columns: Columns, offset: number, k: number): void {
-    const { count, bits, width } = this;
-    for (let j = 0; j < columns.count; j++) {
-      const owner = columns.owners[j];
-      const factor = k < 0 ? 1 : columns.vectors[j * width + k];
-      const to = (offset + j) * count;
-      if (owner < 0) {
-        target.fill(0, to, to + count);
-        target[to - 1 - owner] = factor;
-      } else for (let p = 0; p < count; p++) target[to + p] = factor * bits[owner * count + p];
-    }
-  }
-
   // G over all columns (plus first), then the factors of A and C.
   private buildSmall(): boolean {
     const { plus, minus, mixed, a, c, workspace } = this;
@@ -286,8 +253,8 @@ export class LowRankHessian implements HessianSolver {
     }
     mixed.fill(0);
     for (let k = 0; k < width; k++) {
-      this.fillColumns(spare, plus, 0, k);
-      this.fillColumns(spare, minus, plus.count, k);
+      plus.fill(spare, 0, k);
+      minus.fill(spare, plus.count, k);
       this.halfSolve(this.blockOf(k), total);
       workspace.syrk(false, total, count, 1, spare, count, 1, mixed, total);
     }
@@ -298,8 +265,8 @@ export class LowRankHessian implements HessianSolver {
     const { plus, minus, mixed, spare, count, width, workspace, vectors, gram } = this;
     const moved = this.program.featureCount;
     for (let block = 0; block < this.blocks; block++) {
-      this.fillColumns(spare, plus, 0, -1);
-      this.fillColumns(spare, minus, plus.count, -1);
+      plus.fill(spare, 0, -1);
+      minus.fill(spare, plus.count, -1);
       this.halfSolve(block, total);
       vectors.set(plus.vectors.subarray(0, plus.count * width));
       vectors.set(minus.vectors.subarray(0, minus.count * width), plus.count * width);
@@ -332,33 +299,6 @@ export class LowRankHessian implements HessianSolver {
     }
   }
 
-  // out[j] = column j ' y
-  private correlate(columns: Columns, y: Float64Array, out: Float64Array): void {
-    const { count, width, bits } = this;
-    for (let j = 0; j < columns.count; j++) {
-      const owner = columns.owners[j];
-      let total = 0;
-      for (let p = owner < 0 ? -1 - owner : 0; p < (owner < 0 ? -owner : count); p++) {
-        if (owner >= 0 && bits[owner * count + p] === 0) continue;
-        for (let k = 0; k < width; k++) total += columns.vectors[j * width + k] * y[p * width + k];
-      }
-      out[j] = total;
-    }
-  }
-
-  // out += factor sum_j coefficients[j] column j
-  private combine(columns: Columns, coefficients: Float64Array, factor: number, out: Float64Array): void {
-    const { count, width, bits } = this;
-    for (let j = 0; j < columns.count; j++) {
-      const owner = columns.owners[j];
-      const scale = factor * coefficients[j];
-      for (let p = owner < 0 ? -1 - owner : 0; p < (owner < 0 ? -owner : count); p++) {
-        if (owner >= 0 && bits[owner * count + p] === 0) continue;
-        for (let k = 0; k < width; k++) out[p * width + k] += scale * columns.vectors[j * width + k];
-      }
-    }
-  }
-
   private applyInverse(right: Float64Array): void {
     const { plus, minus, plusRight, minusRight, mixed, a, c, workspace } = this;
     const [u, w] = [plus.count, minus.count];
@@ -366,8 +306,8 @@ export class LowRankHessian implements HessianSolver {
     this.applyBlocks(right);
     if (total === 0) return;
     const correction = new Float64Array(right.length);
-    this.correlate(plus, right, plusRight);
-    this.correlate(minus, right, minusRight);
+    plus.correlate(right, plusRight);
+    minus.correlate(right, minusRight);
     // with E = L^-1 G_UW in `mixed`: A^-1 = L^-T L^-1
     if (u > 0) workspace.trsv(false, u, a, u, plusRight);
     if (w > 0) {
@@ -383,11 +323,11 @@ export class LowRankHessian implements HessianSolver {
         for (let j = 0; j < w; j++) sum += mixed[i * total + u + j] * minusRight[j];
         plusRight[i] = sum;
       }
-      this.combine(minus, minusRight, 1, correction);
+      minus.combine(minusRight, 1, correction);
     }
     if (u > 0) {
       workspace.trsv(true, u, a, u, plusRight);
-      this.combine(plus, plusRight, -1, correction);
+      plus.combine(plusRight, -1, correction);
     }
     this.applyBlocks(correction);
     for (let k = 0; k < right.length; k++) right[k] += correction[k];
@@ -406,9 +346,9 @@ export class LowRankHessian implements HessianSolver {
       workspace.symv(count, 1, spareBlock, count, vector, 0, product);
       for (let p = 0; p < count; p++) out[p * width + k] = product[p];
     }
-    this.correlate(plus, x, plusRight);
-    this.correlate(minus, x, minusRight);
-    this.combine(plus, plusRight, 1, out);
-    this.combine(minus, minusRight, -1, out);
+    plus.correlate(x, plusRight);
+    minus.correlate(x, minusRight);
+    plus.combine(plusRight, 1, out);
+    minus.combine(minusRight, -1, out);
   }
 }
