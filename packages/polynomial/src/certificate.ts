@@ -9,8 +9,10 @@
 import { checkFinite, type NumericBatch, ShapeError } from "@worstcase/core";
 import { chooseKernels, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "./activation.js";
+import { bestScaling, bestSquaredScaling, largestWeight } from "./dualScaling.js";
 import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
-import { type LossName, type LossShape, lossShape } from "./marginLoss.js";
+import { type LossName, lossShape } from "./marginLoss.js";
+import { createMomentSums, type MomentSums, momentSumsPay } from "./momentSums.js";
 import { createSphereSolver, type SphereExtremes } from "./sphere.js";
 import { unitRoundoff } from "./worstCase/rotatedForm.js";
 
@@ -138,6 +140,7 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
   const linear = new Float64Array(d);
   const slope = new Float64Array(d);
   let memory = allocate(kernels, d, 0);
+  let sums: MomentSums | null = null;
 
   return {
     certify({ points, labels, radius, attack, weights, hingeWeights, beta, activation, loss = "hinge", ...rest }) {
@@ -158,6 +161,10 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
       let constant = 0;
       let weightSum = 0;
       let squareSum = 0;
+      let spreadSum = 0;
+      const { a, b, c } = activation;
+      const precise = momentSumsPay(data, d, weights, cap, a, beta) ? (sums ??= createMomentSums(d)) : null;
+      precise?.clear();
       for (const sign of [1, -1]) {
         let next = 0;
         while (next < samples) {
@@ -185,15 +192,16 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
             const root = Math.sqrt(p);
             for (let l = 0; l < d; l++) {
               const z = data[i * d + l] + scale * moves[t * d + l];
-              rows[t * d + l] = root * z;
+              rows[t * d + l] = precise ? z : root * z;
               linear[l] += sign * p * z;
               squareSum += p * z * z;
             }
+            precise?.add(rows, t * d, sign * p);
             if (variances) {
               for (let k = 0; k < rank; k++) {
                 const variance = scale * scale * Math.max(0, variances[i * rank + k]);
                 spread[k] += sign * p * variance;
-                squareSum += 2 * p * variance;
+                spreadSum += 2 * p * variance;
               }
             }
             if (covariances) {
@@ -203,22 +211,25 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
                 trace += covariances[at + l * (d + 1)];
                 for (let m = 0, q = at + l * d; m < d; m++, q++) moment[l * d + m] += factor * covariances[q];
               }
-              squareSum += 2 * p * scale * scale * trace;
+              spreadSum += 2 * p * scale * scale * trace;
             }
             constant += sign * p;
             weightSum += p;
           }
-          workspace.syrk(true, d, count, sign, rows, d, 1, moment, d);
+          if (!precise) workspace.syrk(true, d, count, sign, rows, d, 1, moment, d);
         }
       }
       if (variances) addSpread(memory, spread, d, rank);
-      const { a, b, c } = activation;
+      if (precise) constant = precise.addTo(moment, linear);
       for (let i = 0; i < d * d; i++) moment[i] *= a;
       for (let l = 0; l < d; l++) slope[l] = b * linear[l];
       const extremes = sphere.solve(moment, slope, c * constant);
-      // Rounding of the sums, as a bound on |h|.
+      // Rounding of the sums, as a bound on |h|: of each term, or with exact products only of what is left after cancellation.
       const sizes = a * squareSum + Math.abs(b) * Math.sqrt(squareSum * weightSum) + Math.abs(c) * weightSum;
-      const error = 4 * (samples + d + 16) * unitRoundoff * sizes;
+      const steps = 4 * (samples + d + 16) * unitRoundoff;
+      const left = length(moment) + length(slope) + Math.abs(c * constant);
+      const summed = precise ? 32 * unitRoundoff * (d * left + steps * sizes) : steps * sizes;
+      const error = summed + steps * a * spreadSum;
       const largest = extremes.maximum.bound + error;
       const largestNegative = -extremes.minimum.bound + error;
       const dual = Math.max(largest, largestNegative);
@@ -233,71 +244,10 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
   };
 }
 
-/** Upper end of p_i. */
-function largestWeight(shape: LossShape, kappa: Float64Array, required: Uint8Array | undefined, i: number): number {
-  if (required?.[i]) return Number.POSITIVE_INFINITY;
-  return kappa[i] > 0 ? shape.largestSlope * kappa[i] : 0;
-}
-
-/**
- * Largest sum_i conjugate_i(t p_i) over 0 <= t <= most that keep t p_i in the loss's range; linear for the hinge, concave
- * for the others (bisection on the derivative: any t gives a valid bound).
- */
-function bestScaling(
-  shape: LossShape,
-  weights: Float64Array,
-  kappa: Float64Array,
-  required: Uint8Array | undefined,
-  weightSum: number,
-  most: number,
-): number {
-  let top = most;
-  for (let i = 0; i < weights.length; i++) {
-    const cap = largestWeight(shape, kappa, required, i);
-    if (weights[i] > 0 && cap > 0) top = Math.min(top, Math.max(1, cap / weights[i]));
-  }
-  if (!(top > 0)) return 0;
-  // Nothing in the sum binds: an empty dual, or hard margins that no network can meet.
-  if (top === Number.POSITIVE_INFINITY) return weightSum > 0 && !shape.curved ? Number.MAX_VALUE : 0;
-  if (!shape.curved) return top * weightSum;
-  const sum = (t: number, slope: boolean) => {
-    let total = 0;
-    for (let i = 0; i < weights.length; i++) {
-      if (!(weights[i] > 0)) continue;
-      const p = Math.min(weights[i], largestWeight(shape, kappa, required, i));
-      if (required?.[i]) total += slope ? p : t * p;
-      else if (kappa[i] > 0)
-        total += slope ? p * shape.conjugateSlope(t * p, kappa[i]) : shape.conjugate(t * p, kappa[i]);
-    }
-    return total;
-  };
-  if (sum(top, true) >= 0) return sum(top, false);
-  let [low, high] = [0, top];
-  for (let step = 0; step < 60; step++) {
-    const middle = 0.5 * (low + high);
-    if (sum(middle, true) >= 0) low = middle;
-    else high = middle;
-  }
-  return sum(low, false);
-}
-
-/**
- * Largest sum over pairs of s (p+ t+ + p- t-) - s^2 (p+ + p-)^2 / (4 kappa) over 0 <= s <= most, less its rounding: the
- * conjugate of kappa x^2 under x >= t+ - w+, x >= t- - w-.
- */
-function bestSquaredScaling(weights: Float64Array, kappa: Float64Array, targets: Float64Array, most: number): number {
-  const pairs = weights.length / 2;
-  let [linear, square, size] = [0, 0, 0];
-  for (let i = 0; i < pairs; i++) {
-    const [one, two] = [Math.max(0, weights[i]), Math.max(0, weights[i + pairs])];
-    if (!(kappa[i] > 0)) continue;
-    linear += one * targets[i] + two * targets[i + pairs];
-    size += Math.abs(one * targets[i]) + Math.abs(two * targets[i + pairs]);
-    square += (one + two) ** 2 / (4 * kappa[i]);
-  }
-  const s = Math.min(most, square > 0 ? linear / (2 * square) : 0);
-  if (!(s > 0)) return 0;
-  return s * linear - s * s * square - 4 * (pairs + 8) * unitRoundoff * (s * size + s * s * square);
+function length(values: Float64Array): number {
+  let square = 0;
+  for (const value of values) square += value * value;
+  return Math.sqrt(square);
 }
 
 interface Memory {

@@ -2,7 +2,8 @@ import { createRng } from "@worstcase/core";
 import { expect, test } from "vitest";
 import { batch, normals } from "../test/support.js";
 import { prepareTrainingData } from "./factored/trainingData.js";
-import { combineClasses, fitClass, fitOneVersusAll } from "./oneVersusAll.js";
+import { lossShape } from "./marginLoss.js";
+import { bestConstant, combineClasses, fitClass, fitOneVersusAll } from "./oneVersusAll.js";
 import { exactRobustAccuracy } from "./pairwise.js";
 
 const classCount = 4;
@@ -55,4 +56,20 @@ test("misuse and absent classes", () => {
   expect(() => fitOneVersusAll(points, labels, 4, { radius: 0.1, onlyClasses: [] })).toThrow(code("setting"));
   const absent = fitOneVersusAll(points, labels, 5, { radius: 0.1, onlyClasses: [4] });
   expect(absent.warnings.map((warning) => warning.code)).toContain("absent-class");
+});
+
+test("best constant of every loss against a fine grid", () => {
+  const signs = Float64Array.of(1, 1, -1, -1, -1);
+  for (const loss of ["hinge", "squared-hinge", "logistic"] as const) {
+    const { value } = lossShape(loss);
+    for (const weights of [Float64Array.of(0.1, 0.2, 0.3, 0.1, 0.3), Float64Array.of(2, 1, 0.5, 0.1, 0)]) {
+      let least = Number.POSITIVE_INFINITY;
+      for (let t = -6; t <= 6; t += 1e-4) {
+        const total = weights.reduce((sum, w, i) => sum + w * value(1 - signs[i] * t), 0);
+        least = Math.min(least, total);
+      }
+      expect(bestConstant(signs, weights, loss)).toBeCloseTo(least, 6);
+    }
+    expect(bestConstant(Float64Array.of(1, 1), Float64Array.of(1, 2), loss)).toBe(0);
+  }
 });

@@ -4,8 +4,9 @@
 import { checkLabels, type NumericBatch, SettingError, ShapeError, type Warning } from "@worstcase/core";
 import { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
 import { type FitOptions, type FitResult, fitPrepared, resolveKernels } from "./fit.js";
-import { hingeWeights } from "./hingeWeights.js";
+import { hingeWeights, marginLossOf } from "./hingeWeights.js";
 import { checkInteger } from "./inputs.js";
+import type { MarginLoss } from "./marginLoss.js";
 import type { Quadratic } from "./quadratic.js";
 
 export interface OneVersusAllOptions extends FitOptions {
@@ -15,7 +16,7 @@ export interface OneVersusAllOptions extends FitOptions {
 
 export interface ClassFit extends FitResult {
   readonly class: number;
-  /** Objective of the best constant score: min(all, twice either class) of the hinge weights. */
+  /** Objective of the best constant score under the same loss, without regulariser. */
   readonly constantObjective: number;
   /** The objective is at least 0.9 times the best constant's: this score says almost nothing. */
   readonly collapsed: boolean;
@@ -81,7 +82,11 @@ export function fitClass(
   }
   const signs = Float64Array.from(labels, (label) => (label === classIndex ? 1 : -1));
   const fit = fitPrepared(data, signs, fitOptions, classIndex);
-  const constantObjective = bestConstant(signs, hingeWeights(signs, fitOptions));
+  const constantObjective = bestConstant(
+    signs,
+    hingeWeights(signs, fitOptions),
+    marginLossOf(fitOptions.loss ?? "mean-hinge"),
+  );
   const warnings = [...fit.warnings];
   const collapsed = constantObjective > 0 && fit.objective.total >= collapseShare * constantObjective;
   if (collapsed) {
@@ -115,9 +120,16 @@ export function combineClasses(classes: readonly ClassFit[]): OneVersusAllFit {
   };
 }
 
-/** A constant t has hinge (1 - t) W+ + (1 + t) W- on [-1, 1]: linear, so the best is at -1 or 1 (0 when they tie). */
-function bestConstant(signs: Float64Array, weights: Float64Array): number {
+/**
+ * min over t of W+ loss(1 - t) + W- loss(1 + t), the best constant score t without regulariser. Hinge: linear on [-1, 1], so at an
+ * end. Squared hinge: t = (W+ - W-) / (W+ + W-). Logistic: t = log(W+ / W-), the entropy. 0 when one side is empty.
+ */
+export function bestConstant(signs: Float64Array, weights: Float64Array, loss: MarginLoss): number {
   const sums = [0, 0];
   for (let i = 0; i < signs.length; i++) sums[signs[i] > 0 ? 1 : 0] += weights[i];
-  return 2 * Math.min(sums[0], sums[1]);
+  const [one, two] = sums;
+  if (!(one > 0 && two > 0)) return 0;
+  if (loss === "squared-hinge") return (4 * one * two) / (one + two);
+  if (loss === "logistic") return one * Math.log1p(two / one) + two * Math.log1p(one / two);
+  return 2 * Math.min(one, two);
 }

@@ -16,6 +16,7 @@ import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic
 import type { ObjectiveParts } from "../robustObjective.js";
 import { prepareWorstCase } from "../worstCase/worstCase.js";
 import { type InteriorStart, type InteriorState, type IterationReport, solveInterior } from "./interiorPoint.js";
+import { polishDual } from "./polishDual.js";
 import { pruneNetwork } from "./pruneNetwork.js";
 
 export interface ExactProblem {
@@ -130,22 +131,19 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     iterations += outcome.iterations;
     // Both ends once more, from the data: the bound from the attack, the objective from the network.
     const attack: Attack = { coordinates: outcome.displacements, covariances: outcome.covariances };
-    const certificate = lowerBound(
-      {
-        points: { data: part.points, shape: [part.count, d] },
-        labels: part.labels,
-        radius,
-        attack,
-        weights: outcome.weights,
-        hingeWeights: part.weights,
-        beta,
-        activation,
-        loss,
-        required: part.required,
-      },
-      { kernels },
-    );
-    bound = Math.max(bound, certificate.lowerBound);
+    const dual = {
+      points: { data: part.points, shape: [part.count, d] },
+      labels: part.labels,
+      radius,
+      attack,
+      weights: outcome.weights,
+      hingeWeights: part.weights,
+      beta,
+      activation,
+      loss,
+      required: part.required,
+    };
+    bound = Math.max(bound, lowerBound(dual, { kernels }).lowerBound);
     if (outcome.status === "infeasible") return result("infeasible");
     const candidate = pruneNetwork(outcome, d + 1, activation, kernels, 0.1 * settings.tolerance, evaluate);
     if (outcome.state) {
@@ -153,6 +151,10 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
       state = { kind: "exact", interior: outcome.state, keys, neurons: candidate.neurons, loss };
     }
     if (candidate.objective.total < best.objective.total) best = candidate;
+    // Points of very different sizes leave rounding in the dual weights.
+    if (outcome.status === "stalled" && gapOf(best.objective.total) > settings.tolerance && !hard) {
+      bound = Math.max(bound, polishDual(dual, best.neurons, kernels));
+    }
     const missing = missed(candidate.margins);
     const gap = gapOf(best.objective.total);
     if (gap <= settings.tolerance) return result(best.neurons.weights.length === 0 ? "zero-optimal" : "optimal");
