@@ -8,7 +8,7 @@ import { type NumericBatch, SettingError, type Warning, type WorkOptions } from 
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
 import { checkPositive } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import type { GateSet } from "../patterns/gateSet.js";
+import { type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import type { Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ProgramOptions, type ReluProgram } from "../program/program.js";
 import type { FitProgress, FitStatus } from "../proximal/minimise.js";
@@ -84,6 +84,7 @@ export async function fitGatedRegression(
 async function fit(features: NumericBatch, answers: Answers, options: FitGatedReluOptions): Promise<GatedReluResult> {
   const started = performance.now();
   const program = createProgram(features, answers, options);
+  refuseTrainingPatterns(options.gates, "options.gates");
   const { tolerance, maximumIterations } = checkSettings(options);
   const kernels = options.kernels ?? chooseKernels();
   const start = options.start && startingPieces(options.start, program);

@@ -9,7 +9,7 @@ import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import { checkPositive } from "../checks.js";
 import { asTwoColumns } from "../gated/firstOrder.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import type { GateSet } from "../patterns/gateSet.js";
+import { type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import { gatedObjective, type Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ReluProgram } from "../program/program.js";
 import type { FitProgress, FitStatus } from "../proximal/minimise.js";
@@ -64,6 +64,7 @@ export async function fitKernelView(
     answers,
     options.bias === undefined ? common : { ...common, bias: options.bias },
   );
+  refuseTrainingPatterns(gates, "options.gates");
   const { outputs, gateCount, samples, width, targets } = program;
   const problem = new KernelProblem(program, options.kernels ?? chooseKernels());
   const pieces = new Float64Array(gateCount * outputs * width);

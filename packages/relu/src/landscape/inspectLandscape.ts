@@ -9,8 +9,7 @@
 // features: [n, d]   first u: [neurons, D]   second a: [outputs, neurons]
 
 import { type NumericBatch, SettingError, ShapeError, type WorkOptions } from "@worstcase/core";
-import { chooseKernels } from "@worstcase/linalg";
-import { followPath } from "../gated/newton/pathFollowing.js";
+import { fitRelu, fitReluRegression } from "../network/fitRelu.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
 import { type GateSet, gatesFromVectors } from "../patterns/gateSet.js";
 import { GateEvaluator, isSilent, PatternTable } from "../patterns/packedPatterns.js";
@@ -30,7 +29,7 @@ export interface InspectLandscapeOptions extends WorkOptions<FitProgress> {
   readonly tolerance?: number;
   /** Neurons with ||u_j|| ||a_j|| below this share of the sum over all are on their way to zero and not asked to be at rest (default 1e-6). */
   readonly negligible?: number;
-  /** Solve the gated relaxation for a better lower bound; one output only (default true). */
+  /** Solve the subsampled program for a better lower bound; one output only (default true). */
   readonly refine?: boolean;
 }
 
@@ -100,7 +99,9 @@ export async function inspectLandscape(
   }
   const objective = { total: terms.loss + beta * squares, loss: terms.loss, regulariser: beta * squares };
   let lowerBound = bestDualValue(program, terms, 1 / Math.max(1, pull));
-  if (refine && program.outputs === 1) lowerBound = Math.max(lowerBound, await relaxedBound(program, options));
+  if (refine && program.outputs === 1) {
+    lowerBound = Math.max(lowerBound, await solvedBound(features, answers, program, options));
+  }
   const atRest = imbalance <= tolerance && residuals.every((residual) => residual <= tolerance);
   return {
     status: !atRest ? "not-stationary" : pull <= 1 + tolerance ? "optimal" : "stationary",
@@ -260,37 +261,17 @@ function settleKinks(program: ReluProgram, terms: LossTerms, directions: readonl
   }
 }
 
-// The bound of the gated relaxation of the program, and that of its dual point with the cones put back.
-async function relaxedBound(program: ReluProgram, options: InspectLandscapeOptions): Promise<number> {
-  const { samples, width, inputs, loss, targets, beta } = program;
-  const { lowerBound, dual } = await followPath(program, chooseKernels(), {
-    tolerance: 1e-6,
-    maximumIterations: 500,
-    where: "inspectLandscape",
-    signal: options.signal,
-    onEvent: options.onEvent,
-  });
-  const slopes = new Float64Array(samples);
-  for (let i = 0; i < samples; i++) {
-    let sum = 0;
-    let square = 0;
-    for (let k = i * width; k < (i + 1) * width; k++) {
-      sum += dual.slopes[k] * inputs[k];
-      square += inputs[k] * inputs[k];
-    }
-    slopes[i] = square > 0 ? sum / square : 0;
-  }
-  const multipliers = slopes.map((value, i) => {
-    return loss === "squared" ? value : Math.max(0, Math.min(1, -value * targets[i]));
-  });
-  const terms: LossTerms = {
-    loss: 0,
-    sample: Int32Array.from({ length: samples }, (_, i) => i),
-    plus: Int32Array.from(targets, (target) => (loss === "squared" || target > 0 ? 0 : -1)),
-    minus: Int32Array.from(targets, (target) => (loss === "squared" || target > 0 ? -1 : 0)),
-    multipliers,
-    kinks: [],
-  };
-  const pull = largestPull(program, slopesOf(program, terms)) / beta;
-  return Math.max(lowerBound, bestDualValue(program, terms, 1 / Math.max(1, pull)));
+// The certified lower bound of the subsampled program itself, by its own trainer. One output: the program is that of fitRelu.
+async function solvedBound(
+  features: NumericBatch,
+  answers: Answers,
+  { gates, bias, beta, loss }: ReluProgram,
+  { signal, onEvent }: InspectLandscapeOptions,
+): Promise<number> {
+  const options = { gates, bias, beta, loss, radius: 0, norm: "l2", tolerance: 1e-6, signal, onEvent } as const;
+  const { lowerBound } =
+    answers.kind === "classes"
+      ? await fitRelu(features, answers.labels, answers.classCount, options)
+      : await fitReluRegression(features, answers.targets, options);
+  return lowerBound;
 }

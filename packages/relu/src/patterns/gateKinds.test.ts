@@ -1,9 +1,11 @@
 import { createRng, type NumericBatch, SettingError } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
+import { fitGatedRelu } from "../gated/fitGatedRelu.js";
+import { fitRelu } from "../network/fitRelu.js";
 import { clouds } from "../testing/problems.js";
 import { patternCoverage, unseenMassBound } from "./coverage.js";
 import { enumerateGates } from "./enumerateGates.js";
-import { patternBits, trainingBits } from "./gateSet.js";
+import { gatesFromVectors, patternBits, trainingBits } from "./gateSet.js";
 import { type SampleGatesOptions, sampleGates } from "./sampleGates.js";
 import { scenarioGateCount, scenarioImprovementProbability } from "./scenarioBound.js";
 
@@ -124,6 +126,20 @@ describe("patterns on perturbed data", () => {
     expect(differ).toBeGreaterThan(20);
     expect(() => trainingBits({ data: new Float64Array(600), shape: [100, 6] }, set)).toThrow(/trainingPatterns/);
   });
+});
+
+it("programs with cones train on perturbed patterns, gated models refuse them", async () => {
+  const { features: data, labels } = clouds(4, 16, 3, 2);
+  const common = { norm: "linf", radius: 0.02, beta: 0.01, tolerance: 1e-4 } as const;
+  const moved = sampleGates(data, { kind: "perturbed-data", epsilon: 0.4, count: 30, rng: createRng(3) });
+  const more = await fitRelu(data, labels, 2, { ...common, gates: moved });
+  expect(more.status).toBe("optimal");
+  expect(more.constraintViolation.maximum).toBe(0);
+  // the clean pattern of every vector is among the perturbed ones: this program is contained in that one
+  const shared = gatesFromVectors(moved.gates, data, true);
+  const signs = await fitRelu(data, labels, 2, { ...common, gates: shared });
+  expect(more.objective.total).toBeLessThanOrEqual(signs.objective.total * (1 + 2e-4));
+  await expect(fitGatedRelu(data, labels, 2, { ...common, gates: moved })).rejects.toThrow(/gates/);
 });
 
 describe("coverage", () => {

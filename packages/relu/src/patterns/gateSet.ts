@@ -67,6 +67,14 @@ export function checkGates(set: GateSet, featureCount: number, argument: string)
   }
 }
 
+/** Throws SettingError when the set has patterns of its own: gated models open their pieces by g_p'x, in training as later. */
+export function refuseTrainingPatterns(set: GateSet, argument: string): void {
+  if (!set.trainingPatterns) return;
+  const expected = "gates whose patterns are the signs of g'x";
+  const hint = "patterns of perturbed data are for programs with cones, fitRelu";
+  throw new SettingError({ argument, expected, received: "a set with trainingPatterns", hint });
+}
+
 /** A gate set from given vectors `[count, featureCount (+1)]`, scaled on `features`. */
 export function gatesFromVectors(gates: Float64Array, features: NumericBatch, bias: boolean): GateSet {
   checkFeatures(features);

@@ -17,7 +17,7 @@ import { type Answers, createProgram, type ProgramOptions, type ReluProgram } fr
 import type { FitStatus } from "../proximal/minimise.js";
 import { CandidateScores, largestViolationOfAnyPattern, type ScoredGate } from "./candidateScores.js";
 import { type GateKind, gateDraw } from "./gateDraws.js";
-import { type GateSet, gatesFromVectors } from "./gateSet.js";
+import { type GateSet, gatesFromVectors, refuseTrainingPatterns } from "./gateSet.js";
 import { GateEvaluator, isSilent, PatternTable } from "./packedPatterns.js";
 import { scenarioImprovementProbability } from "./scenarioBound.js";
 
@@ -99,7 +99,8 @@ export async function generateGates(
   if (!(psi > 0 && psi < 1))
     throw new SettingError({ argument: "options.psi", expected: "a number in (0, 1)", received: psi });
   const kind = options.candidateKind ?? {};
-  if (kind.kind === "perturbed-data" || options.gates.trainingPatterns) {
+  refuseTrainingPatterns(options.gates, "options.gates");
+  if (kind.kind === "perturbed-data") {
     const expected = "gates whose patterns are the signs of g'x";
     throw new SettingError({ argument: "options.candidateKind", expected, received: "perturbed-data" });
   }

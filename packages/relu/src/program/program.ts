@@ -14,7 +14,7 @@
 import { checkFinite, checkLabels, DataError, type NumericBatch, SettingError, ShapeError } from "@worstcase/core";
 import { checkBall, dualExponentOf, normExponent, type PerturbationNorm } from "../ballSupport.js";
 import { checkFeatures } from "../checks.js";
-import { checkGates, type GateSet, patternBits } from "../patterns/gateSet.js";
+import { checkGates, type GateSet, trainingBits } from "../patterns/gateSet.js";
 
 const LARGEST_FEATURE = 1e100;
 
@@ -117,7 +117,7 @@ export function createProgram(features: NumericBatch, answers: Answers, options:
     classCount,
     gates,
     inputs: withConstant(features, bias),
-    bits: patternBits(features, gates),
+    bits: trainingBits(features, gates),
     labels: answers.kind === "classes" ? answers.labels.slice() : new Int32Array(0),
     targets: targetsOf(answers, samples, outputs),
   };

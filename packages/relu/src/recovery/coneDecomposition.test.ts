@@ -1,13 +1,11 @@
 import { readFileSync } from "node:fs";
 import { createRng, type Norm } from "@worstcase/core";
+import { chooseKernels } from "@worstcase/linalg";
 import { describe, expect, it } from "vitest";
-import {
-  type ConeData,
-  coneShortfall,
-  decomposeApproximately,
-  decomposeExactly,
-  interiorDirection,
-} from "./coneDecomposition.js";
+import { distinctRows, findOpenCones, openConesSize } from "../network/openCones.js";
+import { gatesFromVectors } from "../patterns/gateSet.js";
+import { createProgram } from "../program/program.js";
+import { type ConeData, coneShortfall, decomposeApproximately, decomposeExactly } from "./coneDecomposition.js";
 import { projectOnPolyhedron } from "./polyhedronProjection.js";
 
 interface Case {
@@ -29,6 +27,17 @@ function coneOf({ features, signs, norm, radius }: Case): ConeData {
     ...{ inputs: Float64Array.from(features.flat()), signs: Int8Array.from(signs), width, featureCount: width },
     ...{ norm, radius },
   };
+}
+
+/** An interior direction of a cone, or null. */
+function interiorDirection({ inputs, signs, width, norm, radius }: ConeData): Float64Array | null {
+  const features = { data: inputs, shape: [signs.length, width] };
+  const gates = gatesFromVectors(new Float64Array(width).fill(1), features, false);
+  const targets = { data: new Float64Array(signs.length), shape: [signs.length, 1] };
+  const program = createProgram(features, { kind: "regression", targets }, { gates, radius, norm, beta: 1 });
+  const own = { ...program, bits: Uint8Array.from(signs, (sign) => (sign > 0 ? 1 : 0)) };
+  const { directions, open } = findOpenCones(own, distinctRows(own), chooseKernels().workspace(openConesSize(own)));
+  return open.length === 1 ? directions : null;
 }
 
 describe("projection on a polyhedron", () => {

@@ -45,39 +45,7 @@ export function coneShortfall(cone: ConeData, u: Float64Array): number {
   return short;
 }
 
-/** The constant coordinate is free of cost in the search for an interior, up to this factor. */
-const CONSTANT_SCALE = 1e3;
-
-/**
- * A vector with s_i x_i'e > r ||e||_{q*} for all i, or null: the better one of `hint` (the gate of the pattern, say) and the direction of
- * largest margin per Euclidean length of the moved coordinates. For l2 it is found whenever there is one; for other norms an interior may
- * exist although null is returned.
- */
-export function interiorDirection(cone: ConeData, hint?: Float64Array): Float64Array | null {
-  const { inputs, signs, width, featureCount } = cone;
-  const rows = inputs.slice();
-  for (let i = 0; i < signs.length; i++) {
-    if (signs[i] < 0) negate(rows, i * width, width);
-    if (width > featureCount) rows[i * width + featureCount] *= CONSTANT_SCALE;
-  }
-  const ones = Float64Array.from(signs, (_, i) => (cone.radius === 0 && isZero(inputs, i * width, width) ? 0 : 1));
-  const { point } = projectOnPolyhedron(rows, ones, new Float64Array(width));
-  if (width > featureCount) point[featureCount] *= CONSTANT_SCALE;
-  let best: Float64Array | null = null;
-  let most = 0;
-  for (const candidate of hint ? [point, hint] : [point]) {
-    const size = Math.hypot(...candidate);
-    const unit = candidate.map((value) => value / size);
-    const room = size > 0 ? margin(cone, unit) : 0;
-    if (room > most) {
-      most = room;
-      best = unit;
-    }
-  }
-  return best;
-}
-
-/** The best split, exact if the cone has an interior that could be found. */
+/** The best split; null when t is not in the cone, nor -t, and no strictly interior direction is given. */
 export function decomposeExactly(cone: ConeData, t: Float64Array, interior: Float64Array | null): Decomposition | null {
   const opposite = t.map((value) => -value);
   const zero = new Float64Array(t.length);

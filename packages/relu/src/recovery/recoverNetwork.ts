@@ -5,13 +5,14 @@
 // features: [n, d]   model pieces: [P, C, d (+1)]
 
 import { type NumericBatch, SettingError, sampleCount, throwIfAborted } from "@worstcase/core";
+import { chooseKernels } from "@worstcase/linalg";
 import { checkBall, type PerturbationNorm } from "../ballSupport.js";
 import { checkFeatures } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
+import { distinctRows, findOpenCones, openConesSize } from "../network/openCones.js";
 import { networkOfPieces, type ReluNetwork } from "../network/reluNetwork.js";
-import { patternBits } from "../patterns/gateSet.js";
-import { withConstant } from "../program/program.js";
-import { type ConeData, decomposeApproximately, decomposeExactly, interiorDirection } from "./coneDecomposition.js";
+import { createProgram, type ReluProgram } from "../program/program.js";
+import { type ConeData, decomposeApproximately, decomposeExactly } from "./coneDecomposition.js";
 
 export interface RecoverNetworkOptions {
   /** Ball on which gates must not change (default radius 0: at the samples only). */
@@ -54,10 +55,14 @@ export function recoverNetwork(
   const { gates, classCount, bias, weights, featureCount } = model;
   const samples = sampleCount(features);
   const width = featureCount + (bias ? 1 : 0);
-  const bits = patternBits(features, gates);
+  // only the cones of this program are used
+  const targets = { data: new Float64Array(samples), shape: [samples, 1] };
+  const common = { gates, radius, norm, bias, beta: 1, loss: "squared" } as const;
+  const program = createProgram(features, { kind: "regression", targets }, common);
+  const interiors = exact ? interiorDirections(program, signal) : new Map<number, Float64Array>();
+  const { bits, inputs } = program;
   const half = gates.count * classCount * width;
   const pieces = new Float64Array(2 * half);
-  const inputs = withConstant(features, bias);
   let before = 0;
   let after = 0;
   let largestShortfall = 0;
@@ -65,15 +70,14 @@ export function recoverNetwork(
   for (let p = 0; p < gates.count; p++) {
     const signs = Int8Array.from({ length: samples }, (_, i) => (bits[i * gates.count + p] === 1 ? 1 : -1));
     const cone: ConeData = { inputs, signs, width, featureCount, norm, radius };
-    let interior: Float64Array | null | undefined;
     for (let c = 0; c < classCount; c++) {
       throwIfAborted(signal, "recoverNetwork");
       const from = (p * classCount + c) * width;
       const t = weights.slice(from, from + width);
       if (t.every((value) => value === 0)) continue;
-      if (exact && interior === undefined) interior = interiorDirection(cone, gateHint(gates, p, width));
       const parts =
-        (exact ? decomposeExactly(cone, t, interior ?? null) : null) ?? decomposeApproximately(cone, t, penalty);
+        (exact ? decomposeExactly(cone, t, interiors.get(p) ?? null) : null) ??
+        decomposeApproximately(cone, t, penalty);
       pieces.set(parts.v, from);
       pieces.set(parts.w, half + from);
       before += Math.hypot(...t);
@@ -91,11 +95,10 @@ export function recoverNetwork(
   };
 }
 
-// Gate p in the coordinates of the pieces; undefined where the pieces lack the constant the gate has.
-function gateHint(gates: GatedReluModel["gates"], p: number, width: number): Float64Array | undefined {
-  const gateWidth = gates.featureCount + (gates.bias ? 1 : 0);
-  if (gateWidth > width) return undefined;
-  const hint = new Float64Array(width);
-  hint.set(gates.gates.subarray(p * gateWidth, (p + 1) * gateWidth));
-  return hint;
+// Strictly interior directions of the robust cones that have an interior, by gate.
+function interiorDirections(program: ReluProgram, signal: AbortSignal | undefined): Map<number, Float64Array> {
+  const workspace = chooseKernels().workspace(openConesSize(program));
+  const { open, directions } = findOpenCones(program, distinctRows(program), workspace, signal);
+  const { width } = program;
+  return new Map(Array.from(open, (p, at) => [p, directions.slice(at * width, (at + 1) * width)]));
 }
