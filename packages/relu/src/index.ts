@@ -49,6 +49,12 @@ export {
   scenarioGateCount,
   scenarioImprovementProbability,
 } from "./patterns/scenarioBound.js";
+export {
+  type FitReluByPenaltyOptions,
+  fitReluByPenalty,
+  type PenaltyProgress,
+  type PenaltyResult,
+} from "./penalty/fitReluByPenalty.js";
 export type { Objective } from "./program/objective.js";
 export type { FitProgress, FitStatus } from "./proximal/minimise.js";
 export { networkFromSafetensors, networkToSafetensors } from "./recovery/networkFile.js";

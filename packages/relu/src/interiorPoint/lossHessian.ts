@@ -85,3 +85,30 @@ function addTerm(program: ReluProgram, terms: LossTerms, k: number, totals: Floa
     if (j < d) totals[at + j * width + j] += cones.diagonal[k * d + j];
   }
 }
+
+/** Writes sum over the terms at which block (p, o) is open of M_k - scoreForm y y', y = x + (mixed / scoreForm) v, to out [P outputs, D, D]. */
+export function addRemainders(program: ReluProgram, terms: LossTerms, out: Float64Array): void {
+  const { width, featureCount: d, gateCount, outputs, bits } = program;
+  const { cones } = terms;
+  if (cones === null) return;
+  out.fill(0);
+  const size = width * width;
+  for (let k = 0; k < terms.count; k++) {
+    const i = terms.sample[k];
+    const left = Math.max(0, terms.outer[k] - terms.mixed[k] ** 2 / terms.scoreForm[k]);
+    const v = k * d;
+    for (let p = 0; p < gateCount; p++) {
+      if (bits[i * gateCount + p] === 0) continue;
+      for (const o of [terms.first[k], terms.second[k]]) {
+        if (o < 0) continue;
+        const at = (p * outputs + o) * size;
+        for (let j = 0; j < d; j++) {
+          out[at + j * width + j] += cones.diagonal[v + j];
+          if (left === 0) continue;
+          const scaled = left * cones.vector[v + j];
+          for (let l = 0; l <= j; l++) out[at + j * width + l] += scaled * cones.vector[v + l];
+        }
+      }
+    }
+  }
+}

@@ -3,19 +3,25 @@
 //   ReLU   (B_v + C) dv - C dw = b_v + r,  -C dv + (B_w + C) dw = b_w - r
 // Without a ball C = Z'Z with one row of Z = h^(1/2) G per term; then the system of order `terms` does instead:
 //   (I + Z S Z') q = Z (u + S r),  S = B^-1 or B_v^-1 + B_w^-1,  u = B^-1 b or B_v^-1 b_v - B_w^-1 b_w,  and q = Z dT gives
-//   B dtheta = b +- (r - Z'q).   The smaller one is built. Every solution is refined against its residual.
+//   B dtheta = b +- (r - Z'q).   The smaller one is built.
+// With a ball a term is scoreForm (y'A)^2 + (a remainder), y = x + (mixed / scoreForm) v. The system over terms of the first part, with the
+// diagonal blocks of the remainder added to B, is then only a preconditioner, taken where the dense system would be large.
+// Every solution is completed by preconditioned conjugate gradients on the unreduced equations: a step or two where the system is exact.
 
 import type { Workspace } from "@worstcase/linalg";
 import type { ReluProgram } from "../program/program.js";
 import type { GateSums } from "./gateSums.js";
-import { formMatrix, patternClasses } from "./lossHessian.js";
+import { addRemainders, formMatrix, patternClasses } from "./lossHessian.js";
 import type { LossTerms } from "./lossTerms.js";
 import type { Pieces } from "./pieces.js";
 
 /** Columns of Z built at a time. */
 const CHUNK = 1024;
-const REFINEMENTS = 3;
-const REFINED = 1e-11;
+/** Order up to which the dense system is built although one over terms would be smaller, with a ball. */
+const DENSE_ORDER = 900;
+const EXACT_STEPS = 4;
+const NEARBY_STEPS = 150;
+const ACCURACY = 1e-10;
 
 export class NewtonSystem {
   private readonly blocks: number;
@@ -27,9 +33,14 @@ export class NewtonSystem {
   private readonly piecesStep: Float64Array;
   private readonly force: Float64Array;
   private readonly reaction: Float64Array;
-  private readonly correction: Float64Array;
+  private readonly direction: Float64Array;
+  private readonly image: Float64Array;
   private readonly residual: Float64Array;
+  private readonly guess: Float64Array;
+  private readonly spare: Float64Array;
   private readonly termVector: Float64Array;
+  /** Diagonal blocks of the remainder, `[P outputs, D, D]`, where the system is a preconditioner. */
+  private readonly remainder: Float64Array;
   private readonly sumsStep: Float64Array;
   private readonly scoreStep: Float64Array;
   private readonly onScore: Float64Array;
@@ -39,7 +50,8 @@ export class NewtonSystem {
   /** Whether the system is the one over terms, which needs the factors of the blocks. */
   static usesSamples(program: ReluProgram, terms: number, sides: number): boolean {
     const { gateCount, outputs, width, radius } = program;
-    return radius === 0 && terms < sides * gateCount * outputs * width;
+    const order = sides * gateCount * outputs * width;
+    return terms < order && (radius === 0 || order > DENSE_ORDER);
   }
 
   static sizes(program: ReluProgram, terms: number, sides: number): number[] {
@@ -48,7 +60,9 @@ export class NewtonSystem {
     const bySamples = NewtonSystem.usesSamples(program, terms, sides);
     const size = bySamples ? terms : sides * order;
     const chunk = bySamples ? terms * chunkBlocks(width) * width : radius > 0 ? order * order : terms * order;
-    return [size * size, chunk, order, order, order, sides * order, sides * order, terms];
+    const group = sides * order;
+    const blocks = radius > 0 && bySamples ? order * width : 0;
+    return [size * size, chunk, order, order, order, group, group, group, group, group, terms, blocks];
   }
 
   constructor(
@@ -67,21 +81,23 @@ export class NewtonSystem {
     );
     this.matrix = matrix;
     this.chunk = chunk;
-    [this.piecesStep, this.force, this.reaction, this.correction, this.residual, this.termVector] = vectors;
+    [this.piecesStep, this.force, this.reaction, this.direction, this.image] = vectors;
+    [this.residual, this.guess, this.spare, this.termVector, this.remainder] = vectors.slice(5);
     this.sumsStep = new Float64Array(terms.count * width);
     this.scoreStep = new Float64Array(terms.count);
     this.onScore = new Float64Array(terms.count);
     this.onA = new Float64Array(radius > 0 ? terms.count * featureCount : 0);
-    this.classes = radius > 0 ? patternClasses(program, terms) : new Int32Array(0);
+    this.classes = radius > 0 && !this.bySamples ? patternClasses(program, terms) : new Int32Array(0);
   }
 
   /** Builds and factors the system at the present scaling. Returns false when rounding makes that impossible. */
   factor(): boolean {
-    const { pieces, terms, workspace, matrix } = this;
+    const { pieces, terms, workspace, matrix, program } = this;
     terms.scale();
     pieces.form();
     if (this.bySamples) {
-      if (!pieces.factorBlocks()) return false;
+      if (this.remainder.length > 0) addRemainders(program, terms, this.remainder);
+      if (!pieces.factorBlocks(this.remainder)) return false;
       this.formOverTerms();
       return workspace.potrf(terms.count, matrix, terms.count) === 0;
     }
@@ -130,7 +146,7 @@ export class NewtonSystem {
   // I + Z S Z' by column chunks of Z L^-T, B_g = L L'.
   private formOverTerms(): void {
     const { workspace, matrix, chunk, program, terms, sums, pieces } = this;
-    const { width, outputs, gateCount, inputs } = program;
+    const { width, outputs, gateCount, inputs, featureCount: d } = program;
     const perChunk = chunkBlocks(width);
     for (let from = 0; from < pieces.groups; from += perChunk) {
       const count = Math.min(perChunk, pieces.groups - from);
@@ -142,6 +158,9 @@ export class NewtonSystem {
           const at = k * columns + b * width;
           const factor = sums.open[i * gateCount + Math.floor(block / outputs)] * this.heightOf(k, block % outputs);
           for (let j = 0; j < width; j++) chunk[at + j] = factor * inputs[i * width + j];
+          if (terms.cones === null || factor === 0) continue;
+          const ratio = (factor * terms.mixed[k]) / terms.scoreForm[k];
+          for (let j = 0; j < d; j++) chunk[at + j] += ratio * terms.cones.vector[k * d + j];
         }
       }
       for (let b = 0; b < count; b++) {
@@ -162,38 +181,51 @@ export class NewtonSystem {
 
   /** Solves for the steps of theta (left in pieces.thetaStep), then of everything else, after `aimAt` of both parts. */
   solve(): void {
-    const { pieces, terms, sums, order, program, force, reaction, piecesStep, correction, residual } = this;
+    const { pieces, terms, sums, order, program, force, piecesStep, direction, image, residual, guess } = this;
     const step = pieces.thetaStep;
     sums.transpose(terms.sideScore, program.radius > 0 ? terms.sideA : null, force);
-    for (let k = 0; k < step.length; k++) step[k] = pieces.side[k] + (k < order ? force[k] : -force[k - order]);
-    this.solveOnce(step);
-    let last = Number.POSITIVE_INFINITY;
-    for (let round = 0; ; round++) {
-      this.difference(step, piecesStep);
-      if (round === REFINEMENTS) break;
-      this.applyHessian(piecesStep, reaction);
-      pieces.applyBlocks(step, residual);
-      let largest = 0;
-      let scale = 0;
-      for (let k = 0; k < residual.length; k++) {
-        const pull = k < order ? force[k] - reaction[k] : reaction[k - order] - force[k - order];
-        residual[k] = pieces.side[k] + pull - residual[k];
-        largest = Math.max(largest, Math.abs(residual[k]));
-        scale = Math.max(scale, Math.abs(pieces.side[k]), Math.abs(pull));
+    for (let k = 0; k < step.length; k++) residual[k] = pieces.side[k] + (k < order ? force[k] : -force[k - order]);
+    const whole = Math.sqrt(dot(residual, residual));
+    const most = this.bySamples && program.radius > 0 ? NEARBY_STEPS : EXACT_STEPS;
+    step.fill(0);
+    let before = 0;
+    let smallest = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < most; round++) {
+      const size = Math.sqrt(dot(residual, residual));
+      if (!(size > ACCURACY * whole) || size > 1e3 * smallest) break;
+      smallest = Math.min(smallest, size);
+      guess.set(residual);
+      this.precondition(guess);
+      const along = dot(guess, residual);
+      if (!(along > 0)) break;
+      for (let k = 0; k < step.length; k++) direction[k] = guess[k] + (round > 0 ? (along / before) * direction[k] : 0);
+      this.apply(direction, image);
+      const curvature = dot(direction, image);
+      if (!(curvature > 0)) break;
+      const length = along / curvature;
+      for (let k = 0; k < step.length; k++) {
+        step[k] += length * direction[k];
+        residual[k] -= length * image[k];
       }
-      if (!(largest > REFINED * scale) || largest > 0.5 * last) break;
-      last = largest;
-      correction.set(residual);
-      this.solveOnce(correction);
-      for (let k = 0; k < step.length; k++) step[k] += correction[k];
+      before = along;
     }
+    this.difference(step, piecesStep);
     pieces.step();
     sums.apply(piecesStep, this.sumsStep, this.scoreStep);
     terms.step(this.sumsStep, this.scoreStep);
   }
 
-  // side <- solution of the system with right-hand side `side`, `[G, D]`
-  private solveOnce(side: Float64Array): void {
+  // out = the unreduced matrix times theta
+  private apply(theta: Float64Array, out: Float64Array): void {
+    const { pieces, order, piecesStep, reaction } = this;
+    this.difference(theta, piecesStep);
+    this.applyHessian(piecesStep, reaction);
+    pieces.applyBlocks(theta, out);
+    for (let k = 0; k < out.length; k++) out[k] += k < order ? reaction[k] : -reaction[k - order];
+  }
+
+  // side <- solution of the built system with right-hand side `side`, `[G, D]`
+  private precondition(side: Float64Array): void {
     const { workspace, matrix, pieces, order, terms, piecesStep, termVector, sums, onScore, scoreStep, reaction } =
       this;
     if (!this.bySamples) {
@@ -202,18 +234,30 @@ export class NewtonSystem {
       workspace.trsv(true, size, matrix, size, side);
       return;
     }
+    const { spare, sumsStep, program, onA } = this;
+    const { width, featureCount: d } = program;
     pieces.solveBlocks(side);
     this.difference(side, piecesStep);
-    sums.apply(piecesStep, this.sumsStep, scoreStep);
-    for (let k = 0; k < terms.count; k++) termVector[k] = Math.sqrt(terms.scoreForm[k]) * scoreStep[k];
+    sums.apply(piecesStep, sumsStep, scoreStep);
+    for (let k = 0; k < terms.count; k++) {
+      if (terms.cones !== null) {
+        const ratio = terms.mixed[k] / terms.scoreForm[k];
+        for (let j = 0; j < d; j++) scoreStep[k] += ratio * terms.cones.vector[k * d + j] * sumsStep[k * width + j];
+      }
+      termVector[k] = Math.sqrt(terms.scoreForm[k]) * scoreStep[k];
+    }
     workspace.trsv(false, terms.count, matrix, terms.count, termVector);
     workspace.trsv(true, terms.count, matrix, terms.count, termVector);
-    for (let k = 0; k < terms.count; k++) onScore[k] = Math.sqrt(terms.scoreForm[k]) * termVector[k];
-    sums.transpose(onScore, null, reaction);
-    const { residual } = this;
-    for (let k = 0; k < residual.length; k++) residual[k] = k < order ? reaction[k] : -reaction[k - order];
-    pieces.solveBlocks(residual);
-    for (let k = 0; k < side.length; k++) side[k] -= residual[k];
+    for (let k = 0; k < terms.count; k++) {
+      onScore[k] = Math.sqrt(terms.scoreForm[k]) * termVector[k];
+      if (terms.cones === null) continue;
+      const ratio = (onScore[k] * terms.mixed[k]) / terms.scoreForm[k];
+      for (let j = 0; j < d; j++) onA[k * d + j] = ratio * terms.cones.vector[k * d + j];
+    }
+    sums.transpose(onScore, terms.cones === null ? null : onA, reaction);
+    for (let k = 0; k < spare.length; k++) spare[k] = k < order ? reaction[k] : -reaction[k - order];
+    pieces.solveBlocks(spare);
+    for (let k = 0; k < side.length; k++) side[k] -= spare[k];
   }
 
   /** Steps of these lengths for variables and duals; refreshes the sums and scores of the terms. */
@@ -251,6 +295,12 @@ export class NewtonSystem {
     }
     sums.transpose(onScore, radius > 0 ? onA : null, out);
   }
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let total = 0;
+  for (let k = 0; k < a.length; k++) total += a[k] * b[k];
+  return total;
 }
 
 function chunkBlocks(width: number): number {

@@ -223,11 +223,12 @@ export class Pieces {
     }
   }
 
-  /** Cholesky factors of every B_g. Returns false when one is not positive definite. */
-  factorBlocks(): boolean {
+  /** Cholesky factors of every B_g, with `added` [P outputs, D, D] (or nothing) on top. Returns false when one is not positive definite. */
+  factorBlocks(added: Float64Array): boolean {
     const { groups, factors, matrices, workspace, program } = this;
     const size = program.width ** 2;
     factors.set(matrices);
+    if (added.length > 0) for (let k = 0; k < factors.length; k++) factors[k] += added[k % added.length];
     for (let g = 0; g < groups; g++) {
       const factor = factors.subarray(g * size, (g + 1) * size);
       if (!factorWithCare(workspace, factor, program.width, this.spare)) return false;

@@ -36,12 +36,9 @@ export interface WorkingSetResult {
   readonly workingSet: number;
 }
 
-/** Groups of pieces solved at once without a working set when there is no ball. */
-const ALL_AT_ONCE = 160;
-/** Order of the dense Newton matrix up to which robust programs are solved at once. */
-const DENSE_ORDER = 1200;
-/** Largest such order of a working set. */
-const LARGEST_ORDER = 4000;
+/** Groups of pieces solved at once without a working set, and the most that a working set may grow to. */
+const ALL_AT_ONCE = 400;
+const MOST_GROUPS = 2000;
 
 /** Solves the program over its open cones. `zero` and `zeroBound` are the objective of the zero network and a bound known before. */
 export async function solveOnWorkingSet(
@@ -55,16 +52,16 @@ export async function solveOnWorkingSet(
   const { width, outputs, gateCount } = program;
   const open = cones.open.length;
   const rows = distinctRows(program);
-  const perGate = 2 * outputs * (program.radius > 0 ? width : 1);
-  const atOnce = Math.max(8, Math.floor((program.radius > 0 ? DENSE_ORDER : ALL_AT_ONCE) / perGate));
-  const most = Math.max(atOnce, program.radius > 0 ? Math.floor(LARGEST_ORDER / perGate) : open);
+  const atOnce = Math.max(8, Math.floor(ALL_AT_ONCE / (2 * outputs)));
+  const most = Math.max(atOnce, Math.floor(MOST_GROUPS / (2 * outputs)));
   const pricing = new Pricing(program, rows, cones, kernels);
   let inside = program.regulariser === "l1" || open <= atOnce ? range(open) : pricing.best(pricing.zeroDual(), atOnce);
   const pieces = new Float64Array(2 * gateCount * outputs * width);
   let best = zero;
   let lowerBound = zeroBound;
   let iterations = 0;
-  let roundTolerance = inside.length === open ? tolerance : Math.max(tolerance / 3, 1e-2);
+  // A third of the gap is left for what is dropped from the answer.
+  let roundTolerance = inside.length === open ? tolerance / 3 : Math.max(tolerance / 3, 1e-2);
   const gap = () => (best.total - lowerBound) / best.total;
   while (inside.length > 0 && iterations < maximumIterations && best.total > 0 && gap() > tolerance) {
     throwIfAborted(options.signal, options.where);

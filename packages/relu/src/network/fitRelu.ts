@@ -7,6 +7,7 @@
 
 import { type NumericBatch, SettingError, throwIfAborted, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
+import { lengthOf } from "../ballSupport.js";
 import { checkPositive } from "../checks.js";
 import { warningsOf } from "../gated/fitGatedRelu.js";
 import { zeroCertificate } from "../gated/zeroCertificate.js";
@@ -18,6 +19,9 @@ import { type ConeViolation, coneViolation, makeFeasible, reluObjective } from "
 import { networkOfProgram } from "./networkOfProgram.js";
 import { distinctRows, findOpenCones, type OpenCones, openConesSize } from "./openCones.js";
 import type { ReluNetwork } from "./reluNetwork.js";
+
+/** Lengths, relative to the longest piece, below which pieces are tried to be dropped. */
+const NEGLIGIBLE = [1e-2, 1e-3, 1e-4, 1e-5];
 
 export interface FitReluOptions extends ProgramOptions, WorkOptions<FitProgress> {
   /** Relative certified gap to stop at (default 1e-4). */
@@ -100,7 +104,7 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
     signal,
     onIteration: report,
   });
-  const pieces = finish(program, solved.pieces, cones);
+  const pieces = finish(program, solved.pieces, cones, solved.lowerBound, tolerance);
   const objective = reluObjective(program, pieces);
   const total = objective.total;
   const certain = cones.open.length === 0 && cones.undecided.length === 0;
@@ -135,8 +139,14 @@ function gapOf(objective: number, lowerBound: number): number {
   return objective > 0 ? Math.max(0, (objective - lowerBound) / objective) : 0;
 }
 
-// Drops what is negligible if that does not raise the objective, then makes the rest feasible exactly.
-function finish(program: ReluProgram, pieces: Float64Array, cones: OpenCones): Float64Array {
+// Makes the pieces feasible exactly, then drops the short ones as far as the gap allows.
+function finish(
+  program: ReluProgram,
+  pieces: Float64Array,
+  cones: OpenCones,
+  lowerBound: number,
+  tolerance: number,
+): Float64Array {
   const { width, gateCount } = program;
   const directions = new Float64Array(gateCount * width);
   cones.open.forEach((p, k) => {
@@ -144,15 +154,17 @@ function finish(program: ReluProgram, pieces: Float64Array, cones: OpenCones): F
   });
   const full = pieces.slice();
   makeFeasible(program, full, directions);
-  let largest = 0;
-  for (let g = 0; g < full.length; g += width) largest = Math.max(largest, Math.hypot(...full.subarray(g, g + width)));
-  const sparse = full.slice();
-  for (let g = 0; g < sparse.length; g += width) {
-    const part = sparse.subarray(g, g + width);
-    if (Math.hypot(...part) < 1e-5 * largest) part.fill(0);
+  let longest = 0;
+  for (let at = 0; at < full.length; at += width) longest = Math.max(longest, lengthOf(full, at, width, 2));
+  const allowed = Math.max(tolerance, gapOf(reluObjective(program, full).total, lowerBound) * (1 + 1e-9));
+  for (const share of NEGLIGIBLE) {
+    const sparse = full.slice();
+    for (let at = 0; at < sparse.length; at += width) {
+      if (lengthOf(sparse, at, width, 2) < share * longest) sparse.fill(0, at, at + width);
+    }
+    if (gapOf(reluObjective(program, sparse).total, lowerBound) <= allowed) return sparse;
   }
-  const best = reluObjective(program, full).total;
-  return reluObjective(program, sparse).total <= best * (1 + 1e-9) ? sparse : full;
+  return full;
 }
 
 function warnings(program: ReluProgram, objective: Objective, cones: OpenCones): Warning[] {
