@@ -92,17 +92,17 @@ function tooLarge({ objective, blocks }: SdpProblem): boolean {
   );
 }
 
-/** Where the eigenvalues split into a group near the largest and one near zero; undefined when they do not. */
+/** Where the eigenvalues split into a positive group near the largest and one near zero; undefined when they do not. */
 function largestGap(values: readonly number[]): number | undefined {
   const sizes = values.map(Math.abs).sort((p, q) => q - p);
   const [largest] = sizes;
   if (!(largest > 0) || !Number.isFinite(largest)) return undefined;
-  let best = { ratio: GAP, cut: 0 };
-  for (let i = 0; i + 1 < sizes.length && sizes[i] >= SMALLEST * largest; i++) {
-    const ratio = sizes[i] / Math.max(sizes[i + 1], 1e-300);
-    if (ratio > best.ratio) best = { ratio, cut: Math.sqrt(sizes[i] * Math.max(sizes[i + 1], 1e-300)) };
+  const negative = -Math.min(0, ...values);
+  let best = { ratio: GAP, cut: undefined as number | undefined };
+  for (let i = 0; i + 1 < sizes.length && sizes[i] >= SMALLEST * largest && sizes[i] > negative; i++) {
+    const below = Math.max(sizes[i + 1], 1e-300);
+    if (sizes[i] / below > best.ratio) best = { ratio: sizes[i] / below, cut: Math.sqrt(sizes[i] * below) };
   }
-  if (best.cut === 0 || values.some((value) => value < -best.cut)) return undefined;
   return best.cut;
 }
 

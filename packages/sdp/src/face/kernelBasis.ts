@@ -17,7 +17,7 @@ export interface KernelBasis {
   readonly value: Float64Array;
 }
 
-const DENOMINATORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12];
+const LARGEST_DENOMINATOR = 64;
 /** An entry may be off by this share of the spacing of the fractions. */
 const CLOSE = 0.12;
 /** Below so many entries of A the pivots are exchanged for a sparser form. */
@@ -42,8 +42,10 @@ export function kernelBasis(
   const pivots = echelon(all, count, size);
   const r = all.slice(0, pivots.length * size);
   if (!exact) {
-    const denominator = DENOMINATORS.find((d) => r.every((v) => Math.abs(v * d - Math.round(v * d)) <= CLOSE));
-    if (denominator === undefined) return undefined;
+    let denominator = 1;
+    while (!r.every((v) => Math.abs(v * denominator - Math.round(v * denominator)) <= CLOSE)) {
+      if (++denominator > LARGEST_DENOMINATOR) return undefined;
+    }
     for (let e = 0; e < r.length; e++) r[e] = Math.round(r[e] * denominator) / denominator;
   }
   exchangePivots(r, pivots, size);

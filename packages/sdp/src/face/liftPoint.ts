@@ -16,15 +16,16 @@ import type { Face } from "./findFace.js";
 import type { KernelBasis } from "./kernelBasis.js";
 
 /** Values of epsilon to try, in tolerances relative to the size of the constants. */
-const TRIES = [0.8, 0.3, 2.5];
+const TRIES = [0.8, 0.3, 2.5, 8, 25];
 
-/** The best lift of a point of `face.restriction.problem`, with its worst DIMACS error; undefined when none was found. */
-export function liftPoint(
-  problem: SdpProblem,
-  face: Face,
-  inner: Point,
-  tolerance: number,
-): { point: Point; worst: number } | undefined {
+export interface Lifted {
+  readonly point: Point;
+  /** Its worst DIMACS error. */
+  readonly worst: number;
+}
+
+/** The best lift of a point of `face.restriction.problem`; undefined when none was found. */
+export function liftPoint(problem: SdpProblem, face: Face, inner: Point, tolerance: number): Lifted | undefined {
   const { restriction, bases, kernels } = face;
   const x = new Float64Array(problem.objective.length);
   restriction.variables.forEach((k, i) => {
@@ -34,7 +35,7 @@ export function liftPoint(
   const vanishing = restriction.vanishing();
   const workspace = kernels.workspace(workspaceSize(...lengths(problem, bases, vanishing.count)));
   const parts = exposedParts(problem, face, vanishing, x, workspace);
-  let best: { point: Point; worst: number } | undefined;
+  let best: Lifted | undefined;
   for (const share of TRIES) {
     const mark = workspace.mark();
     const lifted = lift(problem, face, workspace, parts, vanishing, x, share * tolerance * constantSize(problem));

@@ -6,15 +6,24 @@ import type { Point, Ray } from "../result.js";
 import type { Command, IterationEvent, Outcome, SdpSettings, StartEvent } from "../solver.js";
 import { combination } from "./combination.js";
 import type { Face } from "./findFace.js";
-import { expandDual, liftPoint } from "./liftPoint.js";
+import { expandDual, type Lifted, liftPoint } from "./liftPoint.js";
 
 export type Run = Generator<StartEvent | IterationEvent, Outcome, Command>;
 
 /** A lifted point within so many tolerances ends the solve. */
 const ACCEPT = 5;
 
+/** A lifted point that is not good enough to stop at, but may prove the best there is. */
+export type Fallback = Lifted & { readonly warnings: NonNullable<Outcome["warnings"]> };
+
+/** What the face gave: the outcome, or nothing final and perhaps a point to fall back on. */
+export interface FaceOutcome {
+  readonly outcome?: Outcome;
+  readonly fallback?: Fallback | undefined;
+}
+
 /**
- * The outcome by way of the face, or undefined when that decides nothing and the method should go on with the whole problem.
+ * Solves on the face. Without an outcome the method should go on with the whole problem.
  * `announce`: the start event of the method on the face is passed on, with a note; else it is kept back.
  */
 export function* solveOnFace(
@@ -23,7 +32,7 @@ export function* solveOnFace(
   face: Face,
   method: (face: Face, settings: SdpSettings) => Run,
   { announce, iterations }: { readonly announce: boolean; readonly iterations: number },
-): Generator<StartEvent | IterationEvent, Outcome | undefined, Command> {
+): Generator<StartEvent | IterationEvent, FaceOutcome, Command> {
   const { tolerance } = settings;
   const maximumIterations = Math.max(0, settings.maximumIterations - iterations);
   const run = method(face, { tolerance: 0.5 * tolerance, maximumIterations });
@@ -46,29 +55,23 @@ export function* solveOnFace(
     warnings: [{ code: "reduced-to-face", message: note }, ...(inner.warnings ?? [])],
   };
   if ("certificate" in inner) {
-    if (inner.certificate.kind !== "primal-infeasible") return undefined;
-    const dual = face.bases.map((basis, b) =>
-      expandDual(
-        basis,
-        (inner.certificate as Ray & { dual: Float64Array[] }).dual[b],
-        problem.blocks[b].kind === "psd",
-      ),
-    );
-    const certificate: Ray = { kind: "primal-infeasible", dual, multipliers: inner.certificate.multipliers };
+    if (inner.certificate.kind !== "primal-infeasible") return {};
+    const { dual: onFace, multipliers } = inner.certificate;
+    const dual = face.bases.map((basis, b) => expandDual(basis, onFace[b], problem.blocks[b].kind === "psd"));
+    const certificate: Ray = { kind: "primal-infeasible", dual, multipliers };
     const { improvement, worst } = checkCertificate(problem, certificate);
-    if (!(improvement > 0 && worst <= tolerance)) return undefined;
-    return { ...common, status: "primal-infeasible", certificate };
+    if (!(improvement > 0 && worst <= tolerance)) return {};
+    return { outcome: { ...common, status: "primal-infeasible", certificate } };
   }
   const lifted = inner.point && liftPoint(problem, face, inner.point, tolerance);
   if (inner.status === "optimal" && lifted && lifted.worst <= ACCEPT * tolerance) {
-    return { ...common, status: "optimal", point: lifted.point };
+    return { outcome: { ...common, status: "optimal", point: lifted.point } };
   }
-  if (inner.status === "optimal" || inner.status === "stalled") return undefined;
-  return {
-    ...common,
-    status: inner.status,
-    point: lifted?.point ?? (inner.point && embed(problem, face, inner.point)),
-  };
+  if (inner.status === "optimal" || inner.status === "stalled") {
+    return { fallback: lifted && { ...lifted, warnings: common.warnings } };
+  }
+  const point = lifted?.point ?? (inner.point && embed(problem, face, inner.point));
+  return { outcome: { ...common, status: inner.status, point } };
 }
 
 /** The point as it is: Y feasible, S positive semidefinite on the face only. */

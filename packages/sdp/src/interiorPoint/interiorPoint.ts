@@ -8,7 +8,7 @@
 import { type Kernels, workspaceSize } from "@worstcase/linalg/kernels";
 import { checkCertificate, checkSolution } from "../check/check.js";
 import { type Face, faceOfDirection, faceOfTerms } from "../face/findFace.js";
-import { type Run, solveOnFace } from "../face/solveOnFace.js";
+import { type FaceOutcome, type Fallback, type Run, solveOnFace } from "../face/solveOnFace.js";
 import type { SdpProblem } from "../problem.js";
 import type { Point, Ray } from "../result.js";
 import type { Command, IterationEvent, Outcome, SdpSettings, SdpSolver, StartEvent } from "../solver.js";
@@ -45,12 +45,13 @@ const FACES = 3;
 /** The method; `faces` restrictions are still allowed. */
 function* run(problem: SdpProblem, settings: SdpSettings, kernels: Kernels, faces: number): Run {
   const onFace = (face: Face, rest: SdpSettings) => run(face.restriction.problem, rest, kernels, faces - 1);
-  let announced = false;
   const obvious = faces > 0 ? faceOfTerms(problem, kernels) : undefined;
+  const announced = obvious !== undefined;
+  let fallback: Fallback | undefined;
   if (obvious) {
-    const outcome = yield* solveOnFace(problem, settings, obvious, onFace, { announce: true, iterations: 0 });
-    if (outcome) return outcome;
-    announced = true;
+    const found = yield* solveOnFace(problem, settings, obvious, onFace, { announce: true, iterations: 0 });
+    if (found.outcome) return found.outcome;
+    fallback = found.fallback;
   }
   const base = { warmStart: "none" } as const;
   const reduced = reduce(problem, kernels);
@@ -74,9 +75,9 @@ function* run(problem: SdpProblem, settings: SdpSettings, kernels: Kernels, face
     if (command !== "continue") return { ...base, status: command, point: undefined, iterations: 0 };
   }
   const iterate = new Iterate(problem, reduced, kernels.workspace(count));
-  return yield* iterations(problem, settings, iterate, function* (iteration, direction) {
+  return yield* iterations(problem, settings, iterate, fallback, function* (iteration, direction) {
     const face = faces > 0 ? faceOfDirection(problem, direction, kernels) : undefined;
-    if (!face) return undefined;
+    if (!face) return {};
     return yield* solveOnFace(problem, settings, face, onFace, { announce: false, iterations: iteration });
   });
 }
@@ -110,10 +111,8 @@ function* iterations(
   problem: SdpProblem,
   { tolerance, maximumIterations }: SdpSettings,
   iterate: Iterate,
-  tryFace: (
-    iteration: number,
-    direction: Float64Array,
-  ) => Generator<StartEvent | IterationEvent, Outcome | undefined, Command>,
+  known: Fallback | undefined,
+  tryFace: (iteration: number, direction: Float64Array) => Generator<StartEvent | IterationEvent, FaceOutcome, Command>,
 ): Run {
   const { reduced } = iterate;
   const point = (): Point => expandPoint(problem, reduced, iterate.best());
@@ -127,15 +126,19 @@ function* iterations(
     undo();
     return { point: moved, worst: checkSolution(problem, moved).worst };
   };
-  const stopped = (status: Stop, iteration: number) => {
+  let fallback = known;
+  const stopped = (status: Stop, iteration: number): Outcome => {
     const best = point();
-    if (status !== "stalled") return { status, point: best, iterations: iteration, warmStart: "none" } as const;
+    const common = { iterations: iteration, warmStart: "none" } as const;
+    if (status !== "stalled" && !fallback) return { ...common, status, point: best };
     // a point good enough to be called optimal at reduced accuracy is handed over as such; the driver's check decides
-    const moved = projected();
+    const moved = status === "stalled" ? projected() : undefined;
     const worst = checkSolution(problem, best).worst;
-    const [at, error] = moved && moved.worst < worst ? [moved.point, moved.worst] : [best, worst];
-    if (error <= Math.sqrt(tolerance)) return finished(at, iteration);
-    return { status, point: at, iterations: iteration, warmStart: "none" } as const;
+    let [at, error, warnings] = [best, worst, [] as NonNullable<Outcome["warnings"]>];
+    if (moved && moved.worst < error) [at, error] = [moved.point, moved.worst];
+    if (fallback && fallback.worst < error) [at, error, warnings] = [fallback.point, fallback.worst, fallback.warnings];
+    if (status === "stalled" && error <= Math.sqrt(tolerance)) return { ...finished(at, iteration), warnings };
+    return { ...common, status, point: at, warnings };
   };
   /** The plain forms end here: with a point close to the tolerance, or by going on in the square-root form. */
   const escalate = (iteration: number): ReturnType<typeof finished> | boolean => {
@@ -207,8 +210,11 @@ function* iterations(
     const { share, cosine } = iterate.growth(primalStep);
     if (looks < LOOKS && gap < 0.3 && share > GROWTH && cosine < FLAT) {
       looks++;
-      const outcome = yield* tryFace(iteration + 1, expandVariables(problem, reduced, iterate.dx));
-      if (outcome) return outcome;
+      const found = yield* tryFace(iteration + 1, expandVariables(problem, reduced, iterate.dx));
+      if (found.outcome) return found.outcome;
+      // the same face would be found again
+      if (found.fallback) looks = LOOKS;
+      if (found.fallback && !(fallback && fallback.worst <= found.fallback.worst)) fallback = found.fallback;
     }
   }
 }
