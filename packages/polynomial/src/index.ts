@@ -73,6 +73,13 @@ export {
 export { fitPatches, type PatchFilter, type PatchFit, type PatchFitOptions } from "./patches/fitPatches.js";
 export { type ImagePatches, imagePatches, type PatchLayout } from "./patches/imagePatches.js";
 export {
+  fitPenalty,
+  type PenaltyEpoch,
+  type PenaltyFit,
+  type PenaltyOptions,
+  type PenaltyViolations,
+} from "./penalty/fitPenalty.js";
+export {
   evaluateQuadratic,
   type LiftedMatrices,
   linearQuadratic,
