@@ -47,7 +47,7 @@ export interface DualPoint {
 
 const FIRST_MU = 0.3;
 const WARM_MU = 0.02;
-const SHRINK = 0.2;
+const SHRINK = 0.1;
 /** Steps at one mu after which it shrinks anyway. */
 const MOST_STEPS = 25;
 const FIRST_GATES = 16;
@@ -103,7 +103,7 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
     const smoothing = Math.max(relative(out.loss + regulariser, unscaled), tolerance / 4);
     let own = 0;
     for (const p of system.gates) own = Math.max(own, certifier.violations[p]);
-    const settled = system.size === 0 || own - 1 < 0.3 * smoothing;
+    const settled = system.size === 0 || own - 1 < 0.5 * smoothing;
     if (settled || steps >= MOST_STEPS) {
       const chosen = nextGates(system.gates, certifier.violations, 1 + 0.3 * smoothing, pieces, row, system);
       if (chosen !== null) {
