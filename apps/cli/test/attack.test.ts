@@ -14,14 +14,17 @@ interface Accuracy {
   readonly interval: readonly [number, number];
 }
 
+interface Summary {
+  readonly name: string;
+  readonly accuracy: readonly Accuracy[];
+  readonly seconds: number;
+}
+
 interface Row {
   readonly model: string;
   readonly clean: Accuracy;
-  readonly attacks: readonly {
-    readonly name: string;
-    readonly accuracy: readonly Accuracy[];
-    readonly seconds: number;
-  }[];
+  readonly attacks: readonly Summary[];
+  readonly compared: readonly Summary[];
   readonly suite: { readonly preset: string; readonly accuracy: readonly Accuracy[] };
   readonly calls: { readonly forward: number; readonly gradient: number };
   readonly seconds: number;
@@ -33,8 +36,9 @@ const quick = ["--preset", "quick", "--epsilon", "1/255,2/255", "--limit", "4", 
 const names = ["backbone head", "polynomial, not robust", "robust polynomial, isotropic"];
 
 /** A row without times, which differ from run to run. */
-function numbers({ attacks, seconds: _seconds, ...rest }: Row): object {
-  return { ...rest, attacks: attacks.map(({ seconds: _time, ...attack }) => attack) };
+function numbers({ attacks, compared, seconds: _seconds, ...rest }: Row): object {
+  const timeless = (all: Row["attacks"]) => all.map(({ seconds: _time, ...attack }) => attack);
+  return { ...rest, attacks: timeless(attacks), compared: timeless(compared) };
 }
 
 describe("worstcase attack", () => {
@@ -70,6 +74,21 @@ describe("worstcase attack", () => {
     }
     expect(JSON.parse(await readFile(join(at("whole"), "attack.json"), "utf8")).rows).toEqual(rows);
     expect(readdirSync(at("whole")).filter((name) => name.endsWith(".part"))).toEqual([]);
+  });
+
+  it("has FGSM and PGD on all images beside the suite, and draws the curve and examples of every head", async () => {
+    for (const { compared, clean } of rows) {
+      expect(compared.map(({ name }) => name)).toEqual(["fgsm", "pgd 20"]);
+      const [fgsm, pgd] = compared.map(({ accuracy }) => accuracy);
+      for (const e of [0, 1]) {
+        expect(pgd![e]!.correct).toBeLessThanOrEqual(fgsm![e]!.correct);
+        expect(fgsm![e]!.correct).toBeLessThanOrEqual(clean.correct);
+      }
+    }
+    const curve = await readFile(join(at("whole"), "curve.svg"), "utf8");
+    for (const name of names) expect(curve).toContain(name);
+    const broken = rows.filter(({ clean, suite }) => suite.accuracy[1]!.correct < clean.correct);
+    expect(readdirSync(at("whole")).filter((name) => name.startsWith("examples-"))).toHaveLength(broken.length);
   });
 
   it("orders its numbers: suite <= later attacks <= earlier ones <= clean, larger budgets never help", () => {

@@ -143,7 +143,13 @@ describe("worstcase attack --model", () => {
       return scores.indexOf(Math.max(...scores)) === label;
     }).length;
     for (const row of results) {
-      expect(row).toMatchObject({ kind: "tfjs", dataset: "embedded", images, norm: "linf", head: expect.stringContaining(row.model) });
+      expect(row).toMatchObject({
+        kind: "tfjs",
+        dataset: "embedded",
+        images,
+        norm: "linf",
+        head: expect.stringContaining(row.model),
+      });
       expect(row.clean.correct).toBe(correct);
       const counts = row.suite.accuracy.map((a: { correct: number }) => a.correct);
       expect(counts[1]).toBeLessThanOrEqual(counts[0]);

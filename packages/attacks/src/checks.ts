@@ -52,13 +52,31 @@ function checkBounds(inputs: NumericBatch, bounds: Bounds, argument: string): vo
   }
 }
 
+/**
+ * Throws SettingError unless the budget is valid and no larger than what separates two corners of the model's bounds in its norm, which budgets in
+ * other units (128 instead of 128 / 255) exceed.
+ */
+export function checkModelBudget(
+  { bounds, inputShape }: Pick<Classifier, "bounds" | "inputShape">,
+  budget: Budget,
+): void {
+  checkBudget(budget, bounds);
+  if (bounds === "unbounded" || budget.norm === "linf") return;
+  const size = inputShape.reduce((product, side) => product * side, 1);
+  const widest = (bounds.upper - bounds.lower) * (budget.norm === "l2" ? Math.sqrt(size) : size);
+  if (budget.epsilon <= widest) return;
+  const expected = `at most ${Number(widest.toPrecision(4))}, the largest ${budget.norm} distance of inputs in [${bounds.lower}, ${bounds.upper}]`;
+  const hint = `did you mean ${budget.epsilon} / 255? epsilon is in input units`;
+  throw new SettingError({ argument: "budget.epsilon", expected, received: budget.epsilon, hint });
+}
+
 /** Throws unless the attack can run on this model within this budget. */
 export function checkAttack(
   model: Classifier,
   attack: Pick<Attack, "name" | "needs">,
   budget: AttackOptions["budget"],
 ): void {
-  checkBudget(budget, model.bounds);
+  checkModelBudget(model, budget);
   checkNeeds(model, attack, budget.norm, "budget.norm");
 }
 
@@ -110,7 +128,7 @@ export function checkStarts(model: Classifier, batch: LabelledBatch, starts: Att
 
 /** Everything checked before a model is looked at within a budget, on `count` samples. */
 export function checkBudgetedSamples(model: Classifier, batch: LabelledBatch, budget: Budget, count: number): void {
-  checkBudget(budget, model.bounds);
+  checkModelBudget(model, budget);
   checkSamples(model, batch);
   checkInteger(count, 1, "options.samples");
 }

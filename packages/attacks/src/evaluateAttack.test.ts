@@ -4,6 +4,7 @@ import type { Attack } from "./attack.js";
 import { evaluateAttack } from "./evaluateAttack.js";
 import { fgsm } from "./fgsm/fgsm.js";
 import { pgd } from "./pgd/pgd.js";
+import { randomCorners } from "./random-corners/randomCorners.js";
 import { withBounds } from "./surrogate.js";
 import { linearToy, quantisedToy } from "./testing/toyClassifiers.js";
 import { transfer } from "./transfer/transfer.js";
@@ -150,6 +151,23 @@ describe("evaluateAttack", () => {
     await expect(evaluateAttack(wrongShape, batch, fgsm(), options())).rejects.toMatchObject({ code: "shape" });
   });
 
+  it("refuses budgets in other units: no two inputs in bounds are that far apart", async () => {
+    for (const [norm, epsilon] of [
+      ["linf", 8],
+      ["l2", 128],
+      ["l1", 128],
+    ] as const) {
+      const run = evaluateAttack({ ...model, bounds: { lower: 0, upper: 1 } }, batch, randomCorners(), {
+        ...options(),
+        budget: { norm, epsilon },
+      });
+      await expect(run).rejects.toMatchObject({
+        code: "setting",
+        message: expect.stringContaining(`did you mean ${epsilon} / 255?`),
+      });
+    }
+  });
+
   it("asks for gradients before any work", async () => {
     const { lossGradient: _, ...blackBox } = model;
     await expect(evaluateAttack(blackBox, batch, fgsm(), options())).rejects.toThrow(/without lossGradient/);
@@ -182,6 +200,7 @@ describe("settings", () => {
     expect(() => pgd({ steps: 2.5 })).toThrow(/settings.steps/);
     expect(() => pgd({ restarts: -1 })).toThrow(/settings.restarts/);
     expect(() => pgd({ stepSize: 0 })).toThrow(/settings.stepSize/);
+    expect(() => pgd({ schedule: "linear" as never })).toThrow(/settings.schedule/);
     expect(() => fgsm({ loss: "dlr" as never })).toThrow(/margin or cross-entropy/);
     expect(() => pgd({ loss: "dlr" as never })).toThrow(/margin or cross-entropy/);
   });

@@ -3,7 +3,6 @@
 
 import {
   type Classifier,
-  checkBudget,
   gatherBatch,
   type LabelledBatch,
   type Norm,
@@ -25,7 +24,7 @@ import {
   storePoints,
   unitFingerprint,
 } from "./attackUnit.js";
-import { checkInteger, checkSamples } from "./checks.js";
+import { checkInteger, checkModelBudget, checkSamples } from "./checks.js";
 import { attackCorrectSamples, classify, where } from "./evaluateAttack.js";
 import {
   checkEntries,
@@ -331,5 +330,5 @@ function checkEpsilons(model: Classifier, norm: Norm, epsilons: readonly number[
     const expected = "at least one number, strictly increasing";
     throw new SettingError({ argument: "options.epsilons", expected, received: [...epsilons] });
   }
-  for (const epsilon of epsilons) checkBudget({ norm, epsilon }, model.bounds);
+  for (const epsilon of epsilons) checkModelBudget(model, { norm, epsilon });
 }

@@ -81,6 +81,7 @@ describe("survivors of the first images", () => {
     ["three", "l2", "square", 2],
     ["three", "l1", "apgd cross-entropy", 1],
     ["three", "l1", "fab targeted", 0],
+    ["three", "l1", "square", 3],
   ])("%s, %s: %s", { timeout: 60_000 }, async (model, norm, attack, slack) => {
     const { correctSmall, epsilon } = entryOf(model, norm, attack, "budget");
     const batch = storedImages(models[model]);

@@ -90,7 +90,7 @@ describe("apgd", () => {
         return { loss: evaluateLoss(logits, loss).loss, logits, gradient: { data, shape: inputs.shape } };
       },
     };
-    const fixed = await evaluateAttack(model, samples([0]), pgd({ restarts: 0 }), at("linf", 1));
+    const fixed = await evaluateAttack(model, samples([0]), pgd({ schedule: "constant", restarts: 0 }), at("linf", 1));
     expect(fixed.fooled[0]).toBe(0);
     const halved = await evaluateAttack(model, samples([0]), apgd({ loss: "margin" }), at("linf", 1));
     expect(halved.fooled[0]).toBe(1);
