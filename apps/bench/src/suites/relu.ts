@@ -87,6 +87,7 @@ async function against(context: SuiteContext, name: UciName): Promise<void> {
         "certified gap": result.gap,
         "scnn objective, relative to ours": peer.objective / result.objective.total - 1,
         "scnn tolerance": peer.tolerance,
+        "scnn iterations": peer.iterations,
       },
     });
   }

@@ -64,7 +64,7 @@ def objective(fitted):
 tol = 1e-6
 while True:
     model = ConvexGatedReLU(G, c=1, bias=False)
-    metrics = Metrics(metric_freq=25)
+    metrics = Metrics()
     start = time.process_time()
     fitted, metrics = optimize_model(model, RFISTA(model, max_iters=100000, tol=tol), metrics, X, y, X, y,
         NeuronGL1(d["beta"]), return_convex=True, unitize_data=False, device="cpu", dtype="float64")
@@ -73,6 +73,6 @@ while True:
     if value <= d["target"] * (1 + d["within"]) or tol < 1e-14:
         break
     tol /= 100
-iterations = len(metrics.objective) * 25 if getattr(metrics, "objective", None) is not None else 0
+iterations = len(metrics.objective)
 print(json.dumps(dict(objective=float(value), seconds=seconds, tolerance=tol, iterations=iterations)))
 `;
