@@ -132,7 +132,7 @@ async function solve(
   let from = start;
   let bound = lowerBound;
   let spent = 0;
-  if (method !== "first-order" && !resume && !onCheckpoint && (method === "newton" || newtonSuits(program))) {
+  if (method !== "first-order" && !resume && !onCheckpoint && (method === "newton" || newtonSuits(program, options.tolerance))) {
     const outcome = await followPath(program, kernels, { ...options, where: "fitGatedRelu", start, lowerBound });
     if (outcome.status !== "stalled" || method === "newton") return { ...outcome, method: "newton" };
     from = outcome.pieces;
@@ -149,10 +149,18 @@ async function solve(
   return { ...outcome, iterations: spent + outcome.iterations, method: "first-order" };
 }
 
-/** Whether Newton's matrices can be expected to fit: all gates if there are few, a working set of 24 otherwise. */
-function newtonSuits(program: ReluProgram): boolean {
-  return NewtonSystem.fits(program, Math.min(program.gateCount, 24));
+/**
+ * Whether Newton's matrices can be expected to fit: all gates if there are few, a working set of 24 otherwise. With several outputs they are
+ * dense and proximal steps get to moderate gaps sooner unless the program is small.
+ */
+function newtonSuits(program: ReluProgram, tolerance: number): boolean {
+  const { gateCount, outputs, width } = program;
+  if (outputs > 1 && gateCount * outputs * width > SMALL_ORDER && tolerance >= MODERATE_GAP) return false;
+  return NewtonSystem.fits(program, Math.min(gateCount, 24));
 }
+
+const SMALL_ORDER = 600;
+const MODERATE_GAP = 1e-3;
 
 function zeroModel(program: ReluProgram): Objective {
   const { loss, task, targets, samples, outputs } = program;
