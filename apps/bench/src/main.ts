@@ -1,4 +1,4 @@
-// bench [suite ...] [--quick] [--out FOLDER]: runs suites, prints tables, writes FOLDER/<suite>.json. Times never decide an exit code.
+// bench [suite ...] [--quick] [--limit SECONDS] [--out FOLDER]: runs suites, prints tables, writes FOLDER/<suite>.json. Times never decide an exit code.
 
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -37,7 +37,7 @@ const packages = [
   ...["ml-matrix", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-wasm"],
 ];
 
-async function runSuite(suite: Suite, quick: boolean, folder: string | null): Promise<void> {
+async function runSuite(suite: Suite, quick: boolean, limitSeconds: number, folder: string | null): Promise<void> {
   const groups: Group[] = [];
   const skipped: { what: string; reason: string }[] = [];
   console.log(`\n== ${suite.name}: ${suite.summary}\n`);
@@ -62,6 +62,7 @@ async function runSuite(suite: Suite, quick: boolean, folder: string | null): Pr
   };
   await suite.run({
     quick,
+    limitSeconds,
     report(group) {
       groups.push(group);
       console.log(`${formatGroup(group)}\n`);
@@ -81,8 +82,17 @@ async function runSuite(suite: Suite, quick: boolean, folder: string | null): Pr
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { quick: { type: "boolean", default: false }, out: { type: "string" } },
+    options: {
+      quick: { type: "boolean", default: false },
+      limit: { type: "string", default: "60" },
+      out: { type: "string" },
+    },
   });
+  const limit = Number(values.limit);
+  if (!(limit > 0)) {
+    console.error(`--limit: expected seconds, got ${values.limit}`);
+    return 1;
+  }
   const unknown = positionals.filter((name) => !suites.some((suite) => suite.name === name));
   if (unknown.length > 0) {
     console.error(`no suite ${unknown.join(", ")}; there are ${suites.map(({ name }) => name).join(", ")}`);
@@ -92,7 +102,8 @@ async function main(): Promise<number> {
   const results = values.quick ? null : fileURLToPath(new URL("../results", import.meta.url));
   const folder = values.out ? path.resolve(values.out) : results;
   for (const suite of suites) {
-    if (positionals.length === 0 || positionals.includes(suite.name)) await runSuite(suite, values.quick, folder);
+    if (positionals.length === 0 || positionals.includes(suite.name))
+      await runSuite(suite, values.quick, limit, folder);
   }
   return 0;
 }

@@ -14,6 +14,8 @@ export interface Group {
 export interface SuiteContext {
   /** A fraction of the work, to see that everything runs. */
   readonly quick: boolean;
+  /** Most seconds that one run of a slow peer may take (`--limit`, default 60). */
+  readonly limitSeconds: number;
   /** Shows a finished group. */
   report(group: Group): void;
   /** Records that something was not measured, and why. */

@@ -35,6 +35,18 @@ export function wdbc(samples: number): Instance | null {
   return { name: `wdbc n=${samples} d=30`, points: { data, shape: [samples, d] }, labels, radius: 0.5, beta: 0.01 };
 }
 
+/** The 455 training rows scaled so that the longest has length 1; radius 0.05. */
+export function wdbcUnit(): Instance | null {
+  const instance = wdbc(455);
+  if (!instance) return null;
+  const { data, shape } = instance.points;
+  const d = shape[1];
+  let longest = 0;
+  for (let i = 0; i < data.length; i += d) longest = Math.max(longest, Math.hypot(...data.subarray(i, i + d)));
+  const points = { data: Float64Array.from(data, (value) => value / longest), shape };
+  return { ...instance, name: "wdbc scaled to unit rows, n=455 d=30", points, radius: 0.05 };
+}
+
 export function synth(d: number, samples: number): Instance {
   const rng = createRng(d);
   const data = Float64Array.from({ length: samples * d }, () => (2 / Math.sqrt(d)) * rng.normal());

@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { symmetricEigen } from "@worstcase/linalg";
 import { worstCase } from "@worstcase/polynomial";
 import { Matrix } from "ml-matrix";
+import { activation } from "./directProgram.js";
 import type { Instance } from "./instances.js";
 import { peersScript } from "./peersScript.js";
 
@@ -18,8 +19,6 @@ export type PeerResult =
   | { readonly kind: "absent"; readonly reason: string }
   | { readonly kind: "unfinished"; readonly reason: string }
   | { readonly kind: "solved"; readonly status: string; readonly cpuSeconds: number; readonly objective: number };
-
-const activation = { a: 0.09, b: 0.5, c: 0.47 };
 
 export function runPeer(peer: Peer, { points, labels, radius, beta }: Instance, limitSeconds: number): PeerResult {
   const [n, d] = points.shape;
@@ -47,7 +46,8 @@ export function runPeer(peer: Peer, { points, labels, radius, beta }: Instance, 
   return { kind: "solved", status: answer.status, cpuSeconds: answer.cpu, objective };
 }
 
-function repairedObjective(
+/** Exact robust objective of Z and Z' `[d + 1, d + 1]` after they are made feasible. */
+export function repairedObjective(
   positive: number[],
   negative: number[],
   { points, labels, radius, beta }: Omit<Instance, "name">,
