@@ -14,6 +14,7 @@ import { features } from "./suites/features.js";
 import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
 import { relu } from "./suites/relu.js";
+import { reluCones } from "./suites/reluCones.js";
 import { sdp } from "./suites/sdp.js";
 import { splittingSuite } from "./suites/splitting.js";
 import { throughput } from "./suites/throughput.js";
@@ -30,6 +31,7 @@ const suites: readonly Suite[] = [
   sdp,
   splittingSuite,
   relu,
+  reluCones,
   throughput,
 ];
 const packages = [

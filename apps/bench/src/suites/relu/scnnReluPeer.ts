@@ -1,0 +1,77 @@
+// The augmented Lagrangian method of pilancilab/scnn for the non-robust ReLU program with squared loss and group norms, float64, one thread
+// (scnnPeer.ts says how its source is found).
+//   minimise 1/(2n) ||sum_p D_p X (v_p - w_p) - y||^2 + beta sum_p (||v_p||_2 + ||w_p||_2),  (2 D_p - I) X v_p >= 0, the same for w
+// Run with its default tolerances first, then with tolerances 100 times smaller until the objective is within `within` of `target` and the
+// relative violation within `within`, or `secondsLimit` is spent: the last run counts. Objective and violation are evaluated by this script.
+
+import { spawnSync } from "node:child_process";
+
+export interface ScnnReluRun {
+  readonly objective: number;
+  /** max over samples and pieces of -s x'v / ||x||, at least 0, divided by the longest piece. */
+  readonly violation: number;
+  readonly seconds: number;
+  readonly tolerance: number;
+}
+
+/** x `[n][d]` with its constant column, y `[n]`, gates `[P][d]`. */
+export function runScnnRelu(problem: {
+  readonly x: readonly (readonly number[])[];
+  readonly y: readonly number[];
+  readonly gates: readonly (readonly number[])[];
+  readonly beta: number;
+  readonly target: number;
+  readonly within: number;
+  readonly secondsLimit: number;
+}): ScnnReluRun {
+  const env = {
+    ...process.env,
+    PYTHONPATH: process.env.WORSTCASE_SCNN ?? "",
+    OMP_NUM_THREADS: "1",
+    OPENBLAS_NUM_THREADS: "1",
+  };
+  const python = process.env.WORSTCASE_PYTHON ?? "python3";
+  const options = { env, input: JSON.stringify(problem), maxBuffer: 2 ** 28 };
+  const { stdout, stderr, status } = spawnSync(python, ["-c", script], options);
+  if (status !== 0) throw new Error(`scnn failed: ${String(stderr).slice(-2000)}`);
+  return JSON.parse(String(stdout).trim().split("\n").at(-1) ?? "");
+}
+
+const script = `
+import json, sys, time
+import numpy as np, torch
+from scnn.models import ConvexReLU
+from scnn.solvers import AL
+from scnn.metrics import Metrics
+from scnn.regularizers import NeuronGL1
+from scnn.optimize import optimize_model
+torch.set_num_threads(1)
+d = json.load(sys.stdin)
+X, y, G = np.array(d["x"]), np.array(d["y"])[:, None], np.array(d["gates"]).T
+
+def judge(fitted):
+    v, w = (np.asarray(part)[0] for part in fitted.parameters[:2])
+    D = (X @ np.asarray(fitted.G) > 0).astype(float)
+    prediction = np.einsum("np,nd,pd->n", D, X, v - w, optimize=True)
+    value = ((prediction - y[:, 0]) ** 2).sum() / (2 * len(X))
+    worst = 0.0
+    for part in (v, w):
+        value += d["beta"] * np.linalg.norm(part, axis=1).sum()
+        size = np.linalg.norm(X, axis=1)[:, None] * max(np.linalg.norm(v, axis=1).max(), np.linalg.norm(w, axis=1).max())
+        worst = max(worst, float((-(2 * D - 1) * (X @ part.T) / size).max()))
+    return value, worst
+
+tol = 1e-6
+while True:
+    model = ConvexReLU(G, c=1, bias=False)
+    start = time.process_time()
+    fitted, metrics = optimize_model(model, AL(model, tol=tol, constraint_tol=tol), Metrics(metric_freq=1000), X, y, X, y,
+        NeuronGL1(d["beta"]), return_convex=True, unitize_data=False, device="cpu", dtype="float64")
+    seconds = time.process_time() - start
+    value, worst = judge(fitted)
+    print(tol, value, worst, seconds, file=sys.stderr, flush=True)
+    if abs(value / d["target"] - 1) <= d["within"] and worst <= d["within"] or tol < 1e-14 or seconds > d["secondsLimit"]:
+        break
+    tol /= 100
+print(json.dumps(dict(objective=float(value), violation=worst, seconds=seconds, tolerance=tol)))
+`;
