@@ -97,6 +97,7 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   const { count: n, batch } = samples;
   const inner = radius < negligibleRadius * samples.scale ? 0 : radius;
   const shape = lossShape(loss);
+  const pruning = 0.1 * settings.tolerance;
   const hard = samples.required.some((flag) => flag !== 0);
   const warm = problem.warmStart && serves(problem.warmStart) ? problem.warmStart : null;
   let warmStart: ExactOutcome["warmStart"] = problem.warmStart && !warm ? "rejected" : "none";
@@ -145,12 +146,14 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     };
     bound = Math.max(bound, lowerBound(dual, { kernels }).lowerBound);
     if (outcome.status === "infeasible") return result("infeasible");
-    const candidate = pruneNetwork(outcome, d + 1, activation, kernels, 0.1 * settings.tolerance, evaluate);
+    const candidate = pruneNetwork(outcome, d + 1, activation, kernels, pruning, evaluate);
     if (outcome.state) {
       const keys = Array.from(working, (i) => samples.keys[i]);
       state = { kind: "exact", interior: outcome.state, keys, neurons: candidate.neurons, loss };
     }
-    if (candidate.objective.total < best.objective.total) best = candidate;
+    // Nothing at all is preferred to neurons that earn less than the allowance of pruning.
+    const earned = best.objective.total - candidate.objective.total;
+    if (earned > (best.neurons.weights.length === 0 ? pruning * candidate.objective.total : 0)) best = candidate;
     // Points of very different sizes leave rounding in the dual weights.
     if (outcome.status === "stalled" && gapOf(best.objective.total) > settings.tolerance && !hard) {
       bound = Math.max(bound, polishDual(dual, best.neurons, kernels));
