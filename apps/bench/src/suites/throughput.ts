@@ -84,8 +84,12 @@ async function measure(
   const steps = context.quick ? 1 : network.steps;
   const batch = readImages(imagesFile, count);
   const weights = loadWeights(readFileSync(weightsFile));
+  // native TensorFlow and PyTorch take all images at once, the workers their own default
   const create = (backend: BackendName, workers: number) =>
-    createExtractor({ weights, normalisation, backend, workers, architecture });
+    createExtractor({
+      ...{ weights, normalisation, backend, workers, architecture },
+      ...(workers === 0 ? { batchSize: count } : {}),
+    });
   const started: { name: string; extractor: ResNetExtractor }[] = [];
   const job = { weights: weightsFile, architecture, mean, std, images: imagesFile, count, epsilon, steps, threads };
   const torch = await startTorch({ ...job, batch: count });
