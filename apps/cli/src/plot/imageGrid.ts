@@ -4,7 +4,7 @@
 import { ShapeError } from "@worstcase/core";
 import { PNG } from "pngjs";
 
-export interface GridRow {
+interface GridRow {
   /** Lines beside the images. */
   readonly caption: readonly string[];
   /** One image for each column. */
