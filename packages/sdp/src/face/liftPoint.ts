@@ -84,7 +84,7 @@ export function expandDual(basis: KernelBasis, inner: Float64Array, psd: boolean
   return out;
 }
 
-/** Orthonormal bases of the face and its complement: `inside` [size, free] by columns, `outside` [count, size] by rows. */
+/** Orthonormal bases of the face and its complement, by columns: `inside` Q [size, free], `outside` R [size, count]. */
 interface Frame {
   readonly inside: Float64Array;
   readonly outside: Float64Array;
@@ -103,12 +103,12 @@ function frameOf({ size, count, exposed, start, column, value }: KernelBasis, wo
   workspace.syrk(true, free, size, 1, inside, free, 0, gram, free);
   workspace.potrf(free, gram, free);
   workspace.trsm("right", true, size, free, gram, free, inside, free);
-  const outside = workspace.float64(count * size);
-  outside.set(exposed);
+  const outside = workspace.float64(size * count);
+  for (let i = 0; i < size; i++) for (let r = 0; r < count; r++) outside[i * count + r] = exposed[r * size + i];
   const small = workspace.float64(count * count);
-  workspace.syrk(false, count, size, 1, outside, size, 0, small, count);
+  workspace.syrk(true, count, size, 1, outside, count, 0, small, count);
   workspace.potrf(count, small, count);
-  workspace.trsm("left", false, count, size, small, count, outside, size);
+  workspace.trsm("right", true, size, count, small, count, outside, count);
   return { inside, outside, size, free, count };
 }
 
@@ -117,7 +117,7 @@ interface Part extends Frame {
   readonly block: number;
   /** Q'SQ, `[free, free]`. */
   readonly inner: Float64Array;
-  /** Q'F(w_j)R' for every column w_j that vanishes on the face, and Q'SR' last: `[free, (freedom + 1) count]`. */
+  /** Q'F(w_j)R for every column w_j that vanishes on the face, and Q'SR last: `[free, (freedom + 1) count]`. */
   readonly off: Float64Array;
 }
 
@@ -132,7 +132,7 @@ function exposedParts(
   return bases.flatMap((basis, block) => {
     if (problem.blocks[block].kind !== "psd" || basis.count === 0) return [];
     const frame = frameOf(basis, workspace);
-    const { free, count } = frame;
+    const { inside, size, free, count } = frame;
     const width = (freedom + 1) * count;
     const off = workspace.float64(free * width);
     for (let j = 0; j <= freedom; j++) {
@@ -140,7 +140,9 @@ function exposedParts(
       const s = combination(problem, block, w, j < freedom ? 0 : 1);
       offDiagonal(frame, s, off.subarray(j * count), width, workspace);
     }
-    return [{ ...frame, block, off, inner: compress(frame, combination(problem, block, x, 1), workspace) }];
+    return [
+      { ...frame, block, off, inner: compress(inside, free, size, combination(problem, block, x, 1), workspace) },
+    ];
   });
 }
 
@@ -217,7 +219,7 @@ function smallestOff(
   return leastSquares(rows, rows.subarray(freedom * total), freedom, total, workspace);
 }
 
-/** out <- Q'S R', `[free, count]` with rows `stride` apart. */
+/** out <- Q'S R, `[free, count]` with rows `stride` apart. */
 function offDiagonal(
   { inside, outside, size, free, count }: Frame,
   s: Float64Array,
@@ -229,20 +231,20 @@ function offDiagonal(
   const matrix = w.float64(size * size);
   matrix.set(s);
   const half = w.float64(size * count);
-  w.gemm(false, true, size, count, size, 1, matrix, size, outside, size, 0, half, count);
+  w.gemm(false, false, size, count, size, 1, matrix, size, outside, count, 0, half, count);
   w.gemm(true, false, free, count, size, 1, inside, free, half, count, 0, out, stride);
   w.release(mark);
 }
 
-/** Q'S Q, `[free, free]`; the result stays in the workspace. */
-function compress({ inside, size, free }: Frame, s: Float64Array, w: Workspace): Float64Array {
-  const out = w.float64(free * free);
+/** B'S B, `[width, width]`, for a basis B `[size, width]`; the result stays in the workspace. */
+function compress(basis: Float64Array, width: number, size: number, s: Float64Array, w: Workspace): Float64Array {
+  const out = w.float64(width * width);
   const mark = w.mark();
   const matrix = w.float64(size * size);
   matrix.set(s);
-  const half = w.float64(size * free);
-  w.gemm(false, false, size, free, size, 1, matrix, size, inside, free, 0, half, free);
-  w.gemm(true, false, free, free, size, 1, inside, free, half, free, 0, out, free);
+  const half = w.float64(size * width);
+  w.gemm(false, false, size, width, size, 1, matrix, size, basis, width, 0, half, width);
+  w.gemm(true, false, width, width, size, 1, basis, width, half, width, 0, out, width);
   w.release(mark);
   return out;
 }
@@ -280,15 +282,15 @@ function smallestMultiple(
   epsilon: number,
   w: Workspace,
 ): number {
-  const { free, count } = part;
+  const { free, count, outside, size } = part;
   const mark = w.mark();
   const off = w.float64(free * count);
   offDiagonal(part, s, off, count, w);
   w.trsm("left", false, free, count, l, free, off, count);
-  const need = outsideOf(part, s, w);
+  const need = compress(outside, count, size, s, w);
   w.syrk(true, count, free, 1, off, count, -1, need, count);
   for (let i = 0; i < count; i++) need[i * count + i] -= epsilon;
-  const factor = outsideOf(part, v, w);
+  const factor = compress(outside, count, size, v, w);
   const eigenvalues = w.float64(count);
   let t = Number.POSITIVE_INFINITY;
   if (w.potrf(count, factor, count) === 0) {
@@ -298,19 +300,6 @@ function smallestMultiple(
   }
   w.release(mark);
   return t;
-}
-
-/** R S R', `[count, count]`; the result stays in the workspace. */
-function outsideOf({ outside, size, count }: Frame, s: Float64Array, w: Workspace): Float64Array {
-  const out = w.float64(count * count);
-  const mark = w.mark();
-  const matrix = w.float64(size * size);
-  matrix.set(s);
-  const half = w.float64(count * size);
-  w.gemm(false, false, count, size, size, 1, outside, size, matrix, size, 0, half, size);
-  w.gemm(false, true, count, count, size, 1, half, size, outside, size, 0, out, count);
-  w.release(mark);
-  return out;
 }
 
 /** 1 + the larger of |F_0| and |b|: what DIMACS error 4 is relative to. */
