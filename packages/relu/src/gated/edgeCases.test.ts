@@ -199,3 +199,17 @@ it.each([
     code: "format",
   });
 });
+
+it("Newton steps reach the gap at every radius, also small ones with many gates", async () => {
+  const { features, labels } = clouds(12, 60, 12, 2);
+  for (let k = 0; k < features.data.length; k++) features.data[k] /= 6;
+  const flipped = labels.map((label, i) => (i % 7 === 0 ? 1 - label : label));
+  const gates = sampleGates(features, { count: 60, rng: createRng(5) });
+  for (const norm of ["l2", "linf"] as const) {
+    for (const radius of [0.01, 0.03, 0.05, 0.1, 0.3]) {
+      const options = { norm, radius, beta: 1e-3, gates, tolerance: 1e-5, method: "newton" as const };
+      const result = await fitGatedRelu(features, flipped, 2, options);
+      expect(result.status).toBe("optimal");
+    }
+  }
+});

@@ -132,7 +132,12 @@ async function solve(
   let from = start;
   let bound = lowerBound;
   let spent = 0;
-  if (method !== "first-order" && !resume && !onCheckpoint && (method === "newton" || newtonSuits(program, options.tolerance))) {
+  if (
+    method !== "first-order" &&
+    !resume &&
+    !onCheckpoint &&
+    (method === "newton" || newtonSuits(program, options.tolerance))
+  ) {
     const outcome = await followPath(program, kernels, { ...options, where: "fitGatedRelu", start, lowerBound });
     if (outcome.status !== "stalled" || method === "newton") return { ...outcome, method: "newton" };
     from = outcome.pieces;

@@ -169,6 +169,17 @@ export class NewtonSystem {
     return { decrement: -slope / 2, length: 0 };
   }
 
+  /** Largest group norm (l1: entry) of the gradient, divided by beta: by so much a group may exceed what the dual allows. */
+  residual(): number {
+    let largest = 0;
+    for (let from = 0; from < this.size; from += this.groupLength) {
+      let square = 0;
+      for (let k = from; k < from + this.groupLength; k++) square += this.gradient[k] * this.gradient[k];
+      largest = Math.max(largest, square);
+    }
+    return Math.sqrt(largest) / this.program.beta;
+  }
+
   /** Writes the point into `pieces` `[P, outputs, D]`. */
   writePieces(pieces: Float64Array): void {
     pieces.fill(0);

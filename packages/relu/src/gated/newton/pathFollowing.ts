@@ -10,7 +10,7 @@ import type { Kernels } from "@worstcase/linalg";
 import { type Objective, regulariserOf } from "../../program/objective.js";
 import type { ReluProgram } from "../../program/program.js";
 import type { FitProgress, FitStatus } from "../../proximal/minimise.js";
-import { Certifier, scaledDual } from "./certifier.js";
+import { Certifier } from "./certifier.js";
 import { NewtonSystem } from "./newtonSystem.js";
 import { SmoothTerms } from "./smoothTerms.js";
 
@@ -99,11 +99,10 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
       await new Promise((resolve) => setTimeout(resolve, 0));
       lastPause = performance.now();
     }
-    const unscaled = scaledDual(out.linear, out.quadratic, 1);
-    const smoothing = Math.max(relative(out.loss + regulariser, unscaled), tolerance / 4);
-    let own = 0;
-    for (const p of system.gates) own = Math.max(own, certifier.violations[p]);
-    const settled = system.size === 0 || own - 1 < 0.5 * smoothing;
+    const total = out.loss + regulariser;
+    const smoothing = Math.max(Math.abs(value - total) / total, tolerance / 4);
+    const own = system.residual();
+    const settled = system.size === 0 || own < 0.5 * smoothing;
     if (settled || steps >= MOST_STEPS) {
       const chosen = nextGates(system.gates, certifier.violations, 1 + 0.3 * smoothing, pieces, row, system);
       if (chosen !== null) {
@@ -121,8 +120,8 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
     }
     iteration++;
     steps++;
-    const { length } = system.newtonStep(settled || steps === 1 ? system.evaluate(mu) : value, mu);
-    if (length === 0) steps = MOST_STEPS;
+    const step = system.newtonStep(settled || steps === 1 ? system.evaluate(mu) : value, mu);
+    if (step.length === 0) steps = MOST_STEPS;
   }
 }
 
