@@ -75,7 +75,13 @@ describe("wide networks trained by gradient descent", () => {
       const beta = 0.02;
       const network = descend(features, y, loss, beta, 30, loss === "squared" ? 30_000 : 10_000, rate);
       const extraGates = enumerateGates(features, { bias: false });
-      const result = await inspectLandscape(network, features, answers, { loss, beta, extraGates, tolerance: 5e-2, negligible: 1e-4 });
+      const result = await inspectLandscape(network, features, answers, {
+        loss,
+        beta,
+        extraGates,
+        tolerance: 5e-2,
+        negligible: 1e-4,
+      });
       expect(result.patterns).toBe(extraGates.count); // neurons bring no pattern that enumeration misses
       expect(result.imbalance).toBeLessThan(1e-2);
       expect(result.status).not.toBe("not-stationary");
