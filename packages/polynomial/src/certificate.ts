@@ -7,9 +7,11 @@
 // For another convex loss sum_i p_i becomes sum_i conjugate_i(p_i), maximised over the admissible scalings of p (math.md 7).
 
 import { checkFinite, type NumericBatch, ShapeError } from "@worstcase/core";
-import { chooseKernels, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
+import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import type { Activation } from "./activation.js";
+import { addSpread, allocate, block, displace, loadBasis, pullBack } from "./attackedRows.js";
 import { bestScaling, bestSquaredScaling, largestWeight } from "./dualScaling.js";
+import { everyRow, type RowSource, rowsOf } from "./factored/rowSource.js";
 import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
 import { type LossName, lossShape } from "./marginLoss.js";
 import { createMomentSums, type MomentSums, momentSumsPay } from "./momentSums.js";
@@ -26,6 +28,8 @@ export interface Attack {
   readonly variances?: Float64Array | null;
   /** Full covariances instead, `[samples, features, features]`, positive semidefinite; excludes a basis. */
   readonly covariances?: Float64Array | null;
+  /** Every sample moves to this point, or as far towards it as the ball allows, `[features]`; excludes all the others. */
+  readonly centre?: Float64Array;
 }
 
 export interface CertificateInput {
@@ -75,8 +79,24 @@ export interface DetailedCertificate extends Certificate {
   readonly constant: number;
 }
 
+/** An attack on some samples with its weights, all in the order of `samples`, which ascend. */
+export interface AttackPart {
+  readonly samples: Int32Array;
+  readonly weights: Float64Array;
+  readonly attack: Attack;
+}
+
+/**
+ * As the input of `lowerBound`; the points may be read block by block, and several attacks may share a sample: the sum of its
+ * weights is what stays within its hinge weight.
+ */
+export interface CertifierInput extends Omit<CertificateInput, "points" | "attack" | "weights"> {
+  readonly points: NumericBatch | RowSource;
+  readonly parts: readonly AttackPart[];
+}
+
 export interface Certifier {
-  certify(input: CertificateInput): DetailedCertificate;
+  certify(input: CertifierInput): DetailedCertificate;
 }
 
 /**
@@ -94,8 +114,15 @@ export function lowerBound(input: CertificateInput, options: { kernels?: Kernels
     }
     checkFinite(values, name);
   }
-  const { basis, coordinates, variances, covariances } = input.attack;
+  const { basis, coordinates, variances, covariances, centre } = input.attack;
   const rank = basis ? basis.length / d : d;
+  if (centre && (basis || variances || covariances || centre.length !== d)) {
+    throw new ShapeError({
+      argument: "attack.centre",
+      expected: `${d} values and nothing else`,
+      received: centre.length,
+    });
+  }
   if (covariances) {
     if (basis || covariances.length !== samples * d * d) {
       const expected = `${samples} x ${d} x ${d} values and no basis`;
@@ -115,7 +142,7 @@ export function lowerBound(input: CertificateInput, options: { kernels?: Kernels
     checkFinite(input.targets, "targets");
   }
   for (const [name, values] of Object.entries({ coordinates, variances })) {
-    if (!values) continue;
+    if (!values || centre) continue;
     if (!Number.isInteger(rank) || values.length !== samples * rank || (name === "variances" && !basis)) {
       const expected = `${samples} x rank values and a basis of rank x ${d}`;
       throw new ShapeError({ argument: `attack.${name}`, expected, received: values.length });
@@ -127,11 +154,14 @@ export function lowerBound(input: CertificateInput, options: { kernels?: Kernels
     largest,
     largestNegative,
     weightSum,
-  } = createCertifier(d, options.kernels ?? chooseKernels()).certify(input);
+  } = createCertifier(d, options.kernels ?? chooseKernels()).certify({ ...input, parts: [wholePart(input)] });
   return { lowerBound: bound, largest, largestNegative, weightSum };
 }
 
-const block = 256;
+/** One attack on every sample as a part. */
+export function wholePart({ attack, weights }: Pick<CertificateInput, "attack" | "weights">): AttackPart {
+  return { samples: everyRow(weights.length), weights, attack };
+}
 
 /** Reusable memory for certificates of one dimension; arguments are not checked again. */
 export function createCertifier(dimension: number, kernels: Kernels): Certifier {
@@ -140,96 +170,109 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
   const linear = new Float64Array(d);
   const slope = new Float64Array(d);
   let memory = allocate(kernels, d, 0);
-  let sums: MomentSums | null = null;
+  let exactSums: MomentSums | null = null;
 
   return {
-    certify({ points, labels, radius, attack, weights, hingeWeights, beta, activation, loss = "hinge", ...rest }) {
+    certify({ points, labels, radius, parts, hingeWeights, beta, activation, loss = "hinge", ...rest }) {
       const { required, targets } = rest;
-      const samples = points.shape[0];
+      const source = "gather" in points ? points : rowsOf(points);
+      const n = source.samples;
       const shape = lossShape(loss);
-      const cap = (i: number) => largestWeight(shape, hingeWeights, required, i);
-      const rank = attack.basis ? attack.basis.length / d : 0;
-      if (rank > memory.rank) memory = allocate(kernels, d, Math.max(rank, 2 * memory.rank));
-      const { workspace, moment, rows, moves } = memory;
-      if (attack.basis) loadBasis(memory, attack.basis, rank, d);
-      const variances = attack.basis ? (attack.variances ?? null) : null;
-      const covariances = attack.basis ? null : (attack.covariances ?? null);
-      const spread = new Float64Array(rank);
-      const data = points.data;
+      const weights = new Float64Array(n);
+      for (const part of parts) {
+        for (let t = 0; t < part.samples.length; t++) weights[part.samples[t]] += Math.max(0, part.weights[t]);
+      }
+      /** Weight of entry t of a part, within the sample's allowance. */
+      const weightOf = (part: AttackPart, t: number) => {
+        const i = part.samples[t];
+        const most = largestWeight(shape, hingeWeights, required, i);
+        if (!(part.weights[t] > 0)) return 0;
+        return weights[i] > most ? most * (part.weights[t] / weights[i]) : part.weights[t];
+      };
+      const largestRank = Math.max(...parts.map(({ attack }) => (attack.basis ? attack.basis.length / d : 0)));
+      if (largestRank > memory.rank) memory = allocate(kernels, d, Math.max(largestRank, 2 * memory.rank));
+      const { workspace, moment, rows, moves, gathered } = memory;
       moment.fill(0);
       linear.fill(0);
-      let constant = 0;
-      let weightSum = 0;
-      let squareSum = 0;
-      let spreadSum = 0;
       const { a, b, c } = activation;
-      const precise = momentSumsPay(data, d, weights, cap, a, beta) ? (sums ??= createMomentSums(d)) : null;
+      const cap = (i: number) => largestWeight(shape, hingeWeights, required, i);
+      const exactly = !("gather" in points) && momentSumsPay(points.data, d, weights, cap, a, beta);
+      const precise = exactly ? (exactSums ??= createMomentSums(d)) : null;
       precise?.clear();
-      for (const sign of [1, -1]) {
-        let next = 0;
-        while (next < samples) {
-          // Gather up to `block` rows of this class that carry weight.
-          let count = 0;
-          for (; next < samples && count < block; next++) {
-            if (labels[next] === sign && Math.min(weights[next], cap(next)) > 0) memory.active[count++] = next;
-          }
-          if (count === 0) continue;
-          displace(memory, attack, count, d, rank);
-          for (let t = 0; t < count; t++) {
-            const i = memory.active[t];
-            const p = Math.min(weights[i], cap(i));
-            const scale = pullBack(
-              memory,
-              t * d,
-              data,
-              i,
-              d,
-              radius,
-              variances ?? covariances,
-              rank,
-              covariances !== null,
-            );
-            const root = Math.sqrt(p);
-            for (let l = 0; l < d; l++) {
-              const z = data[i * d + l] + scale * moves[t * d + l];
-              rows[t * d + l] = precise ? z : root * z;
-              linear[l] += sign * p * z;
-              squareSum += p * z * z;
+      const sums = { constant: 0, weights: 0, squares: 0, spreads: 0, entries: 0 };
+      for (const part of parts) addPart(part);
+
+      /** Adds the moments of one part. */
+      function addPart(part: AttackPart): void {
+        const { attack, samples } = part;
+        const rank = attack.basis ? attack.basis.length / d : 0;
+        if (attack.basis) loadBasis(memory, attack.basis, rank, d);
+        const variances = attack.basis ? (attack.variances ?? null) : null;
+        const covariances = attack.basis ? null : (attack.covariances ?? null);
+        const spread = new Float64Array(rank);
+        for (const sign of [1, -1]) {
+          let next = 0;
+          while (next < samples.length) {
+            // Gather up to `block` rows of this class that carry weight.
+            let count = 0;
+            for (; next < samples.length && count < block; next++) {
+              if (labels[samples[next]] !== sign || !(weightOf(part, next) > 0)) continue;
+              memory.samples[count] = samples[next];
+              memory.active[count++] = next;
             }
-            precise?.add(rows, t * d, sign * p);
-            if (variances) {
-              for (let k = 0; k < rank; k++) {
-                const variance = scale * scale * Math.max(0, variances[i * rank + k]);
-                spread[k] += sign * p * variance;
-                spreadSum += 2 * p * variance;
+            if (count === 0) continue;
+            source.gather(memory.samples, 0, count, gathered);
+            displace(memory, attack, count, d, rank);
+            for (let t = 0; t < count; t++) {
+              const i = memory.active[t];
+              const p = weightOf(part, i);
+              const spreads = variances ?? covariances;
+              const scale = pullBack(memory, t * d, i, d, radius, spreads, rank, covariances !== null);
+              const root = Math.sqrt(p);
+              for (let l = 0; l < d; l++) {
+                const z = gathered[t * d + l] + scale * moves[t * d + l];
+                rows[t * d + l] = precise ? z : root * z;
+                linear[l] += sign * p * z;
+                sums.squares += p * z * z;
               }
-            }
-            if (covariances) {
-              const factor = sign * p * scale * scale;
-              let trace = 0;
-              for (let l = 0, at = i * d * d; l < d; l++) {
-                trace += covariances[at + l * (d + 1)];
-                for (let m = 0, q = at + l * d; m < d; m++, q++) moment[l * d + m] += factor * covariances[q];
+              precise?.add(rows, t * d, sign * p);
+              if (variances) {
+                for (let k = 0; k < rank; k++) {
+                  const variance = scale * scale * Math.max(0, variances[i * rank + k]);
+                  spread[k] += sign * p * variance;
+                  sums.spreads += 2 * p * variance;
+                }
               }
-              spreadSum += 2 * p * scale * scale * trace;
+              if (covariances) {
+                const factor = sign * p * scale * scale;
+                let trace = 0;
+                for (let l = 0, at = i * d * d; l < d; l++) {
+                  trace += covariances[at + l * (d + 1)];
+                  for (let m = 0, q = at + l * d; m < d; m++, q++) moment[l * d + m] += factor * covariances[q];
+                }
+                sums.spreads += 2 * p * scale * scale * trace;
+              }
+              sums.constant += sign * p;
+              sums.weights += p;
             }
-            constant += sign * p;
-            weightSum += p;
+            sums.entries += count;
+            if (!precise) workspace.syrk(true, d, count, sign, rows, d, 1, moment, d);
           }
-          if (!precise) workspace.syrk(true, d, count, sign, rows, d, 1, moment, d);
         }
+        if (variances) addSpread(memory, spread, d, rank);
       }
-      if (variances) addSpread(memory, spread, d, rank);
-      if (precise) constant = precise.addTo(moment, linear);
+      if (precise) sums.constant = precise.addTo(moment, linear);
       for (let i = 0; i < d * d; i++) moment[i] *= a;
       for (let l = 0; l < d; l++) slope[l] = b * linear[l];
+      const { constant, weights: weightSum, squares: squareSum } = sums;
+      const samples = Math.max(n, sums.entries);
       const extremes = sphere.solve(moment, slope, c * constant);
       // Rounding of the sums, as a bound on |h|: of each term, or with exact products only of what is left after cancellation.
       const sizes = a * squareSum + Math.abs(b) * Math.sqrt(squareSum * weightSum) + Math.abs(c) * weightSum;
       const steps = 4 * (samples + d + 16) * unitRoundoff;
       const left = length(moment) + length(slope) + Math.abs(c * constant);
       const summed = precise ? 32 * unitRoundoff * (d * left + steps * sizes) : steps * sizes;
-      const error = summed + steps * a * spreadSum;
+      const error = summed + steps * a * sums.spreads;
       const largest = extremes.maximum.bound + error;
       const largestNegative = -extremes.minimum.bound + error;
       const dual = Math.max(largest, largestNegative);
@@ -248,93 +291,4 @@ function length(values: Float64Array): number {
   let square = 0;
   for (const value of values) square += value * value;
   return Math.sqrt(square);
-}
-
-interface Memory {
-  readonly rank: number;
-  readonly workspace: Workspace;
-  readonly moment: Float64Array;
-  readonly rows: Float64Array;
-  readonly moves: Float64Array;
-  readonly basis: Float64Array;
-  readonly scaledBasis: Float64Array;
-  readonly coordinates: Float64Array;
-  readonly product: Float64Array;
-  /** Squared lengths of the basis rows. */
-  readonly squares: Float64Array;
-  /** Sample indices of the rows in the present block. */
-  readonly active: Int32Array;
-}
-
-function allocate(kernels: Kernels, d: number, rank: number): Memory {
-  const spreading = rank > 0 ? d * d : 0;
-  const sizes = [d * d, block * d, block * d, rank * d, rank * d, block * rank, spreading];
-  const workspace = kernels.workspace(workspaceSize(...sizes));
-  const [moment, rows, moves, basis, scaledBasis, coordinates, product] = sizes.map((size) => workspace.float64(size));
-  const [squares, active] = [new Float64Array(rank), new Int32Array(block)];
-  return { rank, workspace, moment, rows, moves, basis, scaledBasis, coordinates, product, squares, active };
-}
-
-function loadBasis(memory: Memory, source: Float64Array, rank: number, d: number): void {
-  memory.basis.set(source);
-  for (let k = 0; k < rank; k++) {
-    memory.squares[k] = 0;
-    for (let l = 0; l < d; l++) memory.squares[k] += source[k * d + l] ** 2;
-  }
-}
-
-/** moves <- displacements of the active rows, `[count, d]`. */
-function displace(memory: Memory, attack: Attack, count: number, d: number, rank: number): void {
-  const { workspace, active, moves, coordinates, basis } = memory;
-  const width = attack.basis ? rank : d;
-  const target = attack.basis ? coordinates : moves;
-  for (let t = 0; t < count; t++) {
-    const from = active[t] * width;
-    for (let k = 0; k < width; k++) target[t * width + k] = attack.coordinates[from + k];
-  }
-  if (!attack.basis) return;
-  if (rank === 0) moves.fill(0);
-  else workspace.gemm(false, false, count, d, rank, 1, coordinates, rank, basis, d, 0, moves, d);
-}
-
-/** Factor that keeps a move and its spread in the ball, with room for the rounding of x + D. */
-function pullBack(
-  memory: Memory,
-  at: number,
-  data: Float32Array | Float64Array,
-  sample: number,
-  d: number,
-  radius: number,
-  spread: Float64Array | null,
-  rank: number,
-  full: boolean,
-): number {
-  if (radius === 0) return 0;
-  const { moves, squares } = memory;
-  let square = 0;
-  let size = 0;
-  for (let l = 0; l < d; l++) {
-    square += moves[at + l] * moves[at + l];
-    size += data[sample * d + l] * data[sample * d + l];
-  }
-  if (spread && full) {
-    for (let l = 0; l < d; l++) square += Math.max(0, spread[sample * d * d + l * (d + 1)]);
-  } else if (spread) {
-    for (let k = 0; k < rank; k++) square += Math.max(0, spread[sample * rank + k]) * squares[k];
-  }
-  const allowed = radius * (1 - 4 * (d + 8) * unitRoundoff) - 2 * unitRoundoff * Math.sqrt(size);
-  const length = Math.sqrt(square);
-  // No move at all is inside however small the ball.
-  return length === 0 || length <= allowed ? 1 : Math.max(0, allowed) / length;
-}
-
-/** moment += basis' diag(spread) basis. */
-function addSpread(memory: Memory, spread: Float64Array, d: number, rank: number): void {
-  const { workspace, basis, scaledBasis, product, moment } = memory;
-  if (rank === 0) return;
-  for (let k = 0; k < rank; k++) {
-    for (let l = 0; l < d; l++) scaledBasis[k * d + l] = spread[k] * basis[k * d + l];
-  }
-  workspace.gemm(true, false, d, d, rank, 1, scaledBasis, d, basis, d, 0, product, d);
-  for (let i = 0; i < d * d; i++) moment[i] += product[i];
 }

@@ -12,21 +12,16 @@ import {
 } from "@worstcase/core";
 import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg";
 import { type Activation, checkActivation, paperActivation } from "./activation.js";
-import { lowerBound } from "./certificate.js";
 import { chooseMethod, type Method } from "./exact/chooseMethod.js";
 import type { IterationReport } from "./exact/interiorPoint.js";
 import { type ExactState, type ExactStatus, trainExact } from "./exact/trainExact.js";
-import { type FactoredStatus, type RoundReport, trainFactored } from "./factored/trainFactored.js";
-import { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
+import { fitFactored } from "./factored/fitFactored.js";
+import { type RowSource, rowsOf } from "./factored/rowSource.js";
+import type { FactoredStatus, RoundReport } from "./factored/trainFactored.js";
+import { prepareRows, type TrainingData } from "./factored/trainingData.js";
 import { type ClassWeights, hingeWeights, marginLossOf, type TrainingLoss } from "./hingeWeights.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
-import {
-  type LiftedMatrices,
-  liftedMatrices,
-  type Neurons,
-  type Quadratic,
-  quadraticFromNeurons,
-} from "./quadratic.js";
+import { type LiftedMatrices, liftedMatrices, type Neurons, type Quadratic } from "./quadratic.js";
 import { type ObjectiveParts, robustObjective } from "./robustObjective.js";
 import { prepareWorstCase, radiusValue, type WorstCase, type WorstCaseOracle } from "./worstCase/worstCase.js";
 
@@ -150,7 +145,7 @@ export function fitPolynomial(points: NumericBatch, labels: SignLabels, options:
   const kernels = resolveKernels(options?.kernels);
   checkFitOptions(options);
   checkPoints(points, "points");
-  return fitAny({ points, kernels, prepared: null }, labels, options, null);
+  return fitAny({ rows: rowsOf(points), points, kernels, prepared: null }, labels, options, null);
 }
 
 /** As `fitPolynomial`, on data already in kernel memory. `classIndex` only labels events. */
@@ -161,11 +156,14 @@ export function fitPrepared(
   classIndex: number | null,
 ): FitResult {
   checkFitOptions(options);
-  return fitAny({ points: data.points, kernels: data.kernels, prepared: data }, labels, options, classIndex);
+  const { rows, points, kernels } = data;
+  return fitAny({ rows, points, kernels, prepared: data }, labels, options, classIndex);
 }
 
 interface Source {
-  readonly points: NumericBatch;
+  readonly rows: RowSource;
+  /** Null when the points do not lie in memory. */
+  readonly points: NumericBatch | null;
   readonly kernels: Kernels;
   readonly prepared: TrainingData | null;
 }
@@ -186,14 +184,14 @@ type Trained = Pick<
 >;
 
 function fitAny(
-  { points, kernels, prepared }: Source,
+  { rows, points, kernels, prepared }: Source,
   labels: SignLabels,
   options: FitOptions,
   classIndex: number | null,
 ): FitResult {
   const started = performance.now();
   const elapsed = () => (performance.now() - started) / 1000;
-  const [samples, features] = points.shape;
+  const { samples, dimension: features } = rows;
   checkSignLabels(labels, samples);
   const radius = radiusValue(options.radius, "options.radius");
   const beta = options.beta ?? 1e-3;
@@ -212,10 +210,12 @@ function fitAny(
     hardMargins: required !== null,
     tolerance: wanted,
     factoredOptions: factoredOptions.some((name) => options[name] !== undefined),
+    inMemory: points !== null,
   });
   const common = { labels: Float64Array.from(labels), radius, beta, activation };
 
   const exact = (tolerance: number): Trained => {
+    if (points === null) throw new Error("the exact trainer was chosen for points outside memory");
     const outcome = trainExact(
       { ...common, points, weights, loss, required, kernels, warmStart: options.warmStart?.state ?? null },
       { tolerance, maxIterations: options.maxIterations ?? 100, timeLimitSeconds: timeLimit - elapsed() },
@@ -234,7 +234,7 @@ function fitAny(
   };
 
   const factored = (tolerance: number): Trained & { status: FactoredStatus } => {
-    const data = prepared ?? prepareTrainingData(points, { kernels, maxNeurons: options.maxNeurons });
+    const data = prepared ?? prepareRows(rows, points, { kernels, maxNeurons: options.maxNeurons });
     const settings = {
       tolerance,
       maxRounds: options.maxRounds ?? 60,
@@ -244,32 +244,11 @@ function fitAny(
       smoothing: options.smoothing ?? ("auto" as const),
     };
     const onRound = (report: RoundReport) => options.onEvent?.({ type: "round", class: classIndex, ...report });
-    const outcome = trainFactored({ ...common, data, hingeWeights: weights }, settings, {
+    const outcome = fitFactored({ ...common, data, hingeWeights: weights }, settings, {
       signal: options.signal,
       onRound,
     });
-    // Both ends of the gap once more, by code the trainer does not use for its steps.
-    const neurons: Neurons = { directions: outcome.directions, weights: outcome.weights, activation };
-    const quadratic = quadraticFromNeurons(neurons, features);
-    const objective = robustObjective(quadratic, points, labels, radius, weights, beta, kernels);
-    const { attack, weights: dualWeights } = outcome.dual;
-    const certificate = lowerBound(
-      { points, labels, radius, attack, weights: dualWeights, hingeWeights: weights, beta, activation },
-      { kernels },
-    );
-    const { status, rounds: iterations, evaluations } = outcome;
-    return {
-      status,
-      neurons,
-      quadratic,
-      objective,
-      lowerBound: certificate.lowerBound,
-      iterations,
-      evaluations,
-      workingSet: null,
-      warmStart: options.warmStart ? "rejected" : "none",
-      state: null,
-    };
+    return { ...outcome, workingSet: null, warmStart: options.warmStart ? "rejected" : "none", state: null };
   };
 
   const tolerance = wanted ?? (choice.method === "exact" ? 1e-6 : 1e-2);
@@ -302,7 +281,6 @@ function fitAny(
   }
   const gap = relativeGap(trained);
   const { neurons, quadratic } = trained;
-  let oracle: WorstCaseOracle | null = null;
   return {
     ...trained,
     gap,
@@ -314,10 +292,21 @@ function fitAny(
     kernels: kernels.name,
     seed: null,
     warnings: warningsFor(trained.status, gap, tolerance),
-    matrices: () => liftedMatrices(neurons, features),
-    worstCase(given, signs, r) {
-      oracle ??= prepareWorstCase(quadratic, { kernels });
-      return oracle.solve(given, signs, r);
+    ...withQuestions({ neurons, quadratic }, kernels),
+  };
+}
+
+/** The questions a fitted network answers. */
+export function withQuestions(
+  { neurons, quadratic }: Pick<FitResult, "neurons" | "quadratic">,
+  kernels?: Kernels,
+): Pick<FitResult, "matrices" | "worstCase"> {
+  let oracle: WorstCaseOracle | null = null;
+  return {
+    matrices: () => liftedMatrices(neurons, quadratic.dimension),
+    worstCase(points, labels, radius) {
+      oracle ??= prepareWorstCase(quadratic, kernels ? { kernels } : {});
+      return oracle.solve(points, labels, radius);
     },
   };
 }
@@ -344,7 +333,7 @@ function requiredFlags(hardMargins: FitOptions["hardMargins"], samples: number):
   return flags.some((flag) => flag !== 0) ? flags : null;
 }
 
-function checkFitOptions(options: FitOptions): void {
+export function checkFitOptions(options: FitOptions): void {
   if (typeof options !== "object" || options === null) {
     throw new SettingError({ argument: "options", expected: "an object with a radius", received: options });
   }

@@ -92,6 +92,7 @@ export { fitRegression, type RegressionOptions, type RegressionResult } from "./
 export { type PredictionRange, predictionRange } from "./regression/predictionRange.js";
 export { type ObjectiveParts, type ObjectiveVariant, robustObjective } from "./robustObjective.js";
 export { type SphereExtreme, type SphereExtremes, sphereExtremes } from "./sphere.js";
+export { type FeatureStream, fitInThreads, type ThreadedFit, type ThreadOptions } from "./threads/fitInThreads.js";
 export {
   prepareWorstCase,
   type WorstCase,

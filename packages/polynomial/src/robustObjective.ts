@@ -4,10 +4,14 @@
 
 import type { NumericBatch, Radius } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
+import { everyRow, type RowSource } from "./factored/rowSource.js";
 import type { SignLabels } from "./inputs.js";
 import { lossShape, type MarginLoss } from "./marginLoss.js";
 import type { Quadratic } from "./quadratic.js";
-import { prepareWorstCase } from "./worstCase/worstCase.js";
+import { prepareWorstCase, type WorstCaseOracle } from "./worstCase/worstCase.js";
+
+/** Rows at a time when they are read from a source. */
+const chunk = 4096;
 
 export interface ObjectiveParts {
   /** loss + regulariser; Infinity when a required margin is missed. */
@@ -27,7 +31,7 @@ export interface ObjectiveVariant {
 /** Throws on the same misuse as `worstCase`. hingeWeights: `[samples]`; the quadratic must carry its neurons. */
 export function robustObjective(
   quadratic: Quadratic,
-  points: NumericBatch,
+  points: NumericBatch | RowSource,
   labels: SignLabels,
   radius: number | Radius,
   hingeWeights: Float64Array,
@@ -37,7 +41,10 @@ export function robustObjective(
 ): ObjectiveParts {
   const shape = lossShape(name);
   const oracle = prepareWorstCase(quadratic, kernels ? { kernels } : {});
-  const { values } = oracle.solve(points, labels, radius, { points: false });
+  const values =
+    "gather" in points
+      ? streamedMargins(oracle, points, labels, radius)
+      : oracle.solve(points, labels, radius, { points: false }).values;
   let loss = 0;
   for (let i = 0; i < values.length; i++) {
     if (required?.[i]) loss += values[i] >= 1 ? 0 : Number.POSITIVE_INFINITY;
@@ -47,4 +54,19 @@ export function robustObjective(
   for (const alpha of quadratic.neurons?.weights ?? []) mass += Math.abs(alpha);
   const regulariser = beta * mass;
   return { total: loss + regulariser, loss, regulariser };
+}
+
+function streamedMargins(oracle: WorstCaseOracle, rows: RowSource, labels: SignLabels, radius: number | Radius) {
+  const { samples: n, dimension: d } = rows;
+  const values = new Float64Array(n);
+  const indices = everyRow(n);
+  const memory = new Float64Array(Math.min(chunk, n) * d);
+  const signs = Float64Array.from(labels);
+  for (let from = 0; from < n; from += chunk) {
+    const count = Math.min(chunk, n - from);
+    rows.gather(indices, from, count, memory);
+    const batch = { data: memory.subarray(0, count * d), shape: [count, d] };
+    values.set(oracle.solve(batch, signs.subarray(from, from + count), radius, { points: false }).values, from);
+  }
+  return values;
 }

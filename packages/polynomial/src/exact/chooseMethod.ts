@@ -24,6 +24,8 @@ export interface MethodRequest {
   readonly tolerance: number | undefined;
   /** Options were given that only the factored trainer has. */
   readonly factoredOptions: boolean;
+  /** False when the points are read block by block: only the factored trainer can do that. */
+  readonly inMemory: boolean;
 }
 
 export interface MethodChoice {
@@ -34,15 +36,19 @@ export interface MethodChoice {
 
 /** Throws SettingError when the factored trainer is asked for what only the exact one can do. */
 export function chooseMethod(request: MethodRequest): MethodChoice {
-  const { method, loss, hardMargins, tolerance, factoredOptions } = request;
+  const { method, loss, hardMargins, tolerance, factoredOptions, inMemory } = request;
   const onlyExact = loss !== "hinge" || hardMargins;
-  if (method === "factored") {
+  if (method === "exact" && !inMemory) {
+    const expected = "factored or auto for features that are read in chunks";
+    throw new SettingError({ argument: "options.method", expected, received: method });
+  }
+  if (method === "factored" || !inMemory) {
     if (onlyExact) {
       const expected = "exact or auto for this loss or for hard margins";
       const hint = "the factored trainer minimises hinge losses only";
       throw new SettingError({ argument: "options.method", expected, received: method, hint });
     }
-    return { method, mayHandOver: false };
+    return { method: "factored", mayHandOver: false };
   }
   if (method === "exact" || onlyExact) return { method: "exact", mayHandOver: false };
   const fits = exactFits(request);

@@ -9,7 +9,7 @@
 import { ResourceError, throwIfAborted } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
-import { type Certifier, createCertifier } from "../certificate.js";
+import { type Certifier, createCertifier, wholePart } from "../certificate.js";
 import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
 import { createLayout, dimensionsOf } from "./layout.js";
 import { createPointSamples, pointSamplesSize } from "./pointSamples.js";
@@ -315,8 +315,7 @@ function createBound({ samples, beta, activation }: InteriorProblem, certifier: 
         points: batch,
         labels,
         radius,
-        attack,
-        weights: moments.weights,
+        parts: [wholePart({ attack, weights: moments.weights })],
         hingeWeights: kappa,
         beta,
         activation,

@@ -6,7 +6,7 @@
 // so only samples strictly inside their range move. Directions that come to violate |h| <= beta are added, a few times.
 
 import type { Kernels } from "@worstcase/linalg";
-import { type CertificateInput, createCertifier } from "../certificate.js";
+import { type CertificateInput, createCertifier, wholePart } from "../certificate.js";
 import { largestWeight } from "../dualScaling.js";
 import { lossShape } from "../marginLoss.js";
 import type { Neurons } from "../quadratic.js";
@@ -37,7 +37,8 @@ export function polishDual(input: CertificateInput, neurons: Neurons, kernels: K
   let best = Number.NEGATIVE_INFINITY;
   for (let round = 0; round < rounds; round++) {
     for (let repeat = 0; repeat < 3; repeat++) correct();
-    const certificate = certifier.certify({ ...input, attack: { ...attack, covariances }, weights });
+    const part = wholePart({ attack: { ...attack, covariances }, weights });
+    const certificate = certifier.certify({ ...input, parts: [part] });
     const { lowerBound, extremes, largest, largestNegative } = certificate;
     if (round > 0 && !(lowerBound > best)) break;
     best = Math.max(best, lowerBound);

@@ -1,40 +1,47 @@
 // The restricted master problem of one round: with the attacks held fixed, the network is linear in the sizes t_j of a
 // list of atoms (u_j, s_j), and its optimal hinge weights are what the certificate needs:
-//   min over t >= 0 of  sum_i kappa_i huber(1 - sum_j t_j H_ij) + beta sum_j t_j,   H_ij = s_j y_i E[sigma(u_j'z_i)]
-// At the optimum p_i = kappa_i clip((1 - (Ht)_i)/width, 0, 1) satisfies s_j h(u_j) <= beta for every atom in the list, so
-// adding the atoms that violate and solving again drives the certificate up (column generation on the dual side).
-// Damped Newton with an active set on a handful of variables; nothing is allocated per step.
+//   min over t >= 0 of  sum_i kappa_i huber(max over cuts e of sample i of 1 - sum_j t_j H_ej) + beta sum_j t_j
+//   H_ej = s_j y_i E[sigma(u_j'z_e)],  z_e the attacked point (or spread attack) of cut e
+// A sample has one cut for its present attack and may keep cuts of earlier rounds: where several attacks are worst at once, the
+// optimal dual is a mixture of them, and no single attack certifies it. At the optimum the weights p_e, with
+// p_e >= 0 and sum over the cuts of i <= kappa_i, satisfy s_j h(u_j) <= beta for every atom in the list, so adding the atoms that
+// violate and solving again drives the certificate up (column generation on the dual side).
+// Damped Newton with an active set; nothing is allocated per step.
 
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
+import { type CutSet, createCutSet } from "./cutSet.js";
 import type { AttackState, ObjectiveProblem } from "./objective.js";
 
-const block = 256;
 const maximumSteps = 40;
 /** Gradient at which `solve` stops, relative to beta: the bound loses about this share. */
 const precision = 1e-4;
 
 export interface Master {
   readonly count: number;
-  /** Sizes t_j of the atoms, `[count]` used. */
+  /** Sizes t_j of the atoms, `[capacity]`, `count` used. */
   readonly sizes: Float64Array;
+  /** Sizes they were loaded with. */
+  readonly starts: Float64Array;
   /** Unit directions, `[capacity, d]`, and signs. */
   readonly directions: Float64Array;
   readonly signs: Float64Array;
-  /** p_i after `solve`, `[n]` */
+  readonly cuts: CutSet;
+  /** p_e after `solve`, one per cut. */
   readonly weights: Float64Array;
   readonly capacity: number;
-  /** Starts over with the neurons (v_j, s_j) as atoms, against the present attack. */
-  load(neurons: Float64Array, signs: Float64Array, count: number, attack: AttackState): void;
+  /** Starts over with the neurons (v_j, s_j) as atoms, against the present attack on `samples` and earlier ones that are kept. */
+  load(neurons: Float64Array, signs: Float64Array, count: number, attack: AttackState, samples: Int32Array): void;
   /** Adds a unit direction with size 0; returns false when full. */
   add(direction: Float64Array, sign: number): boolean;
   /** Minimises from the present sizes; returns the smoothed value. */
   solve(width: number): number;
 }
 
-export function createMaster(problem: ObjectiveProblem): Master {
-  const { data, labels, hingeWeights, beta, activation } = problem;
-  const { samples: n, dimension: d, kernels } = data;
-  const { points, moves, basis } = data.buffers;
+/** `keptCuts`: cuts of earlier rounds a sample may keep. */
+export function createMaster(problem: ObjectiveProblem, keptCuts: () => number): Master {
+  const { data, hingeWeights, beta } = problem;
+  const { dimension: d, kernels } = data;
+  const block = data.buffers.blockRows;
   const capacity = data.maxNeurons + 64;
   const workspace: Workspace = kernels.workspace(
     workspaceSize(block * capacity, capacity * capacity, capacity * capacity, capacity),
@@ -43,70 +50,93 @@ export function createMaster(problem: ObjectiveProblem): Master {
   const full = workspace.float64(capacity * capacity);
   const hessian = workspace.float64(capacity * capacity);
   const step = workspace.float64(capacity);
-  const table = new Float64Array(n * capacity);
   const directions = new Float64Array(capacity * d);
   const signs = new Float64Array(capacity);
   const sizes = new Float64Array(capacity);
+  const starts = new Float64Array(capacity);
   const trial = new Float64Array(capacity);
   const gradient = new Float64Array(capacity);
   const present = new Int32Array(capacity);
   const candidate = new Int32Array(capacity);
   const free = new Int32Array(capacity);
-  const slack = new Float64Array(n);
-  const weights = new Float64Array(n);
-  const projection = new Float64Array(data.dimension);
-  let attack: AttackState | null = null;
+  const cuts = createCutSet(problem, capacity);
+  let slack = new Float64Array(0);
+  let weights = new Float64Array(0);
   let count = 0;
   let candidates = 0;
 
-  /** Fills column j of the table. */
-  function fill(j: number): void {
-    const { rank, variances } = attack as AttackState;
-    const u = directions.subarray(j * d, (j + 1) * d);
-    for (let k = 0; k < rank; k++) {
-      projection[k] = 0;
-      for (let l = 0; l < d; l++) projection[k] += basis[k * d + l] * u[l];
-    }
-    const { a, b, c } = activation;
-    for (let i = 0; i < n; i++) {
-      let t = 0;
-      for (let l = 0, p = i * d; l < d; l++) t += points[p + l] * u[l];
-      let spread = 0;
-      for (let k = 0, p = i * rank; k < rank; k++) t += moves[p + k] * projection[k];
-      if (variances) for (let k = 0, p = i * rank; k < rank; k++) spread += variances[p + k] * projection[k] ** 2;
-      table[i * capacity + j] = signs[j] * labels[i] * (a * (t * t + spread) + b * t + c);
-    }
-  }
-
   /** Value at t; fills slack = 1 - H t. */
   function value(t: Float64Array, width: number): number {
+    const { table, starts: groups, samples } = cuts;
     let total = 0;
     let used = 0;
     for (let j = 0; j < count; j++) {
       total += beta * t[j];
       if (t[j] > 0) present[used++] = j;
     }
-    for (let i = 0; i < n; i++) {
+    for (let e = 0; e < cuts.count; e++) {
       let m = 1;
-      for (let f = 0, p = i * capacity; f < used; f++) m -= t[present[f]] * table[p + present[f]];
-      slack[i] = m;
-      if (m > 0) total += hingeWeights[i] * (m < width ? (0.5 * m * m) / width : m - 0.5 * width);
+      for (let f = 0, p = e * capacity; f < used; f++) m -= t[present[f]] * table[p + present[f]];
+      slack[e] = m;
+    }
+    for (let g = 0; g < samples.length; g++) {
+      total += hingeWeights[samples[g]] * smoothedMaximum(groups[g], groups[g + 1], width);
+    }
+    return total;
+  }
+
+  /**
+   * max over q >= 0, sum q <= 1 of q'm - width/2 ||q||^2 over the cuts of one sample: q into `weights`. With one cut this is
+   * the Huber hinge.
+   */
+  function smoothedMaximum(from: number, to: number, width: number): number {
+    let threshold = 0;
+    let support = 0;
+    for (let previous = -1; ; ) {
+      let sum = 0;
+      support = 0;
+      for (let e = from; e < to; e++) {
+        if (slack[e] > threshold) {
+          sum += slack[e];
+          support++;
+        }
+      }
+      if (support === 0 || support === previous) break;
+      previous = support;
+      const next = (sum - width) / support;
+      if (!(next > threshold)) break;
+      threshold = next;
+    }
+    let total = 0;
+    for (let e = from; e < to; e++) {
+      const m = slack[e];
+      const q = m > threshold ? (m - threshold) / width : 0;
+      weights[e] = q;
+      total += q * (m - 0.5 * width * q);
     }
     return total;
   }
 
   /** Gradient and weights at the slack last computed. */
-  function differentiate(width: number): void {
+  function differentiate(): void {
+    const { table, starts: groups, samples } = cuts;
     for (let j = 0; j < count; j++) gradient[j] = beta;
-    for (let i = 0; i < n; i++) {
-      const p = slack[i] <= 0 ? 0 : hingeWeights[i] * Math.min(1, slack[i] / width);
-      weights[i] = p;
-      if (p > 0) for (let j = 0, q = i * capacity; j < count; j++) gradient[j] -= p * table[q + j];
+    for (let g = 0; g < samples.length; g++) {
+      const kappa = hingeWeights[samples[g]];
+      for (let e = groups[g]; e < groups[g + 1]; e++) {
+        weights[e] *= kappa;
+        const p = weights[e];
+        if (p > 0) for (let j = 0, q = e * capacity; j < count; j++) gradient[j] -= p * table[q + j];
+      }
     }
   }
 
-  /** Second derivatives over the sizes that may move, at the slack last computed. */
+  /**
+   * Second derivatives over the sizes that may move, at the weights last computed. Cuts with 0 < q < 1 count in full while their
+   * sum is below 1; at sum 1 only their differences do.
+   */
   function differentiateTwice(width: number): void {
+    const { table, starts: groups, samples } = cuts;
     candidates = 0;
     for (let j = 0; j < count; j++) if (sizes[j] > 0 || gradient[j] < 0) candidate[candidates++] = j;
     const m = candidates;
@@ -116,11 +146,33 @@ export function createMaster(problem: ObjectiveProblem): Master {
       if (rows > 0) workspace.syrk(true, m, rows, 1 / width, gathered, m, 1, full, m);
       rows = 0;
     };
-    for (let i = 0; i < n; i++) {
-      if (!(slack[i] > 0 && slack[i] < width) || hingeWeights[i] === 0) continue;
-      const root = Math.sqrt(hingeWeights[i]);
-      for (let f = 0, p = rows * m, q = i * capacity; f < m; f++) gathered[p + f] = root * table[q + candidate[f]];
-      if (++rows === block) flush();
+    for (let g = 0; g < samples.length; g++) {
+      const kappa = hingeWeights[samples[g]];
+      if (kappa === 0) continue;
+      let sum = 0;
+      let support = 0;
+      for (let e = groups[g]; e < groups[g + 1]; e++) {
+        if (!(weights[e] > 0)) continue;
+        sum += weights[e];
+        support++;
+      }
+      const tied = sum >= kappa * (1 - 1e-12);
+      if (support === 0 || (tied && support === 1)) continue;
+      if (rows + support > block) flush();
+      const root = Math.sqrt(kappa);
+      const first = rows;
+      for (let e = groups[g]; e < groups[g + 1]; e++) {
+        if (!(weights[e] > 0)) continue;
+        for (let f = 0, p = rows * m, q = e * capacity; f < m; f++) gathered[p + f] = root * table[q + candidate[f]];
+        rows++;
+      }
+      if (!tied) continue;
+      for (let f = 0; f < m; f++) {
+        let mean = 0;
+        for (let row = first; row < rows; row++) mean += gathered[row * m + f];
+        mean /= support;
+        for (let row = first; row < rows; row++) gathered[row * m + f] -= mean;
+      }
     }
     flush();
   }
@@ -166,12 +218,18 @@ export function createMaster(problem: ObjectiveProblem): Master {
       return count;
     },
     sizes,
+    starts,
     directions,
     signs,
-    weights,
+    cuts,
+    get weights() {
+      return weights;
+    },
     capacity,
-    load(neurons, neuronSigns, neuronCount, state) {
-      attack = state;
+    load(neurons, neuronSigns, neuronCount, state, samples) {
+      cuts.renew(state, samples, weights, keptCuts());
+      if (slack.length < cuts.count) slack = new Float64Array(cuts.count);
+      weights = new Float64Array(cuts.count);
       count = 0;
       for (let j = 0; j < neuronCount && count < capacity; j++) {
         let square = 0;
@@ -181,22 +239,24 @@ export function createMaster(problem: ObjectiveProblem): Master {
         for (let l = 0; l < d; l++) directions[count * d + l] = neurons[j * d + l] / length;
         signs[count] = neuronSigns[j];
         sizes[count] = square;
+        starts[count] = square;
         count++;
       }
-      for (let j = 0; j < count; j++) fill(j);
+      cuts.fill(directions, signs, 0, count);
     },
     add(direction, sign) {
       if (count === capacity) return false;
       directions.set(direction, count * d);
       signs[count] = sign;
       sizes[count] = 0;
-      fill(count);
+      starts[count] = 0;
+      cuts.fill(directions, signs, count, count + 1);
       count++;
       return true;
     },
     solve(width) {
       let current = value(sizes, width);
-      differentiate(width);
+      differentiate();
       let damping = 1e-8;
       for (let iteration = 0; iteration < maximumSteps && violation() > precision * beta; iteration++) {
         differentiateTwice(width);
@@ -208,11 +268,11 @@ export function createMaster(problem: ObjectiveProblem): Master {
           damping = moved ? Math.max(1e-10, 0.1 * damping) : 100 * damping;
         }
         if (!moved) break;
-        differentiate(width);
+        differentiate();
       }
-      // The trial points of the line search spoil the slack.
+      // The trial points of the line search spoil the slack and the weights.
       value(sizes, width);
-      differentiate(width);
+      differentiate();
       return current;
 
       /** Goes along the step, at most to the first bound; false when no decrease was found. */

@@ -1,4 +1,4 @@
-import { createRng } from "@worstcase/core";
+import { createRng, type NumericBatch } from "@worstcase/core";
 import { describe, expect, test } from "vitest";
 import { batch, normals, randomSigns } from "../../test/support.js";
 import { paperActivation } from "../activation.js";
@@ -72,7 +72,7 @@ test("with width 0 the value is the robust objective of the network", () => {
       weights[j] = signs[j] * length * length;
     }
     const network = quadraticFromNeurons({ directions, weights, activation: paperActivation }, d);
-    const { points } = given.data;
+    const points = given.data.points as NumericBatch;
     const { total } = robustObjective(network, points, given.labels, 0.5, given.hingeWeights, 0.01);
     expect(Math.abs(value - total)).toBeLessThan(1e-10);
   }

@@ -3,11 +3,13 @@
 //   F(v) = sum_i kappa_i loss(1 - w_i) + beta sum_j ||v_j||^2,   w_i = exact worst margin, loss = Huber hinge of width eps
 //   grad_j = -s_j (2 a A v_j + b (||v_j|| g + (g'v_j) v_j/||v_j||) + 2 c s v_j) + 2 beta v_j
 // with A, g, s the moments of the attacked points weighted by p_i y_i, p_i = kappa_i clip((1 - w_i)/eps, 0, 1).
-// Everything happens in the span of the neurons; A is applied, never formed: two products of size n d K an evaluation.
+// Everything happens in the span of the neurons; A is applied, never formed: two products of size n d K an evaluation, both
+// on a block of points while it is in the cache.
 
 import type { Activation } from "../activation.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
 import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
+import { everyRow } from "./rowSource.js";
 import { solveSmoothedRows } from "./smoothedTrustRegion.js";
 import type { TrainingData } from "./trainingData.js";
 
@@ -45,6 +47,13 @@ export interface Objective {
   readonly problem: ObjectiveProblem;
   readonly state: AttackState;
   readonly evaluations: number;
+  /** Evaluations times samples looked at: the work done, in rows. */
+  readonly rows: number;
+  /**
+   * Restricts evaluations to these samples, ascending, or to none of them left out. The others keep their last margin and
+   * carry no weight.
+   */
+  restrict(samples: Int32Array | null): void;
   /**
    * Value at `neurons` `[K, d]` with `signs` `[K]`; writes the gradient `[K, d]` when given.
    * Afterwards `state`, `data.buffers.moves` and `data.buffers.basis` describe the attack.
@@ -61,8 +70,8 @@ export interface Objective {
 export function createObjective(problem: ObjectiveProblem): Objective {
   const { data, labels, hingeWeights, radius, beta, activation } = problem;
   const { samples: n, dimension: d, maxNeurons } = data;
-  const { workspace, points, rotated, moves, products, basis, small, smallValues } = data.buffers;
-  const { gradient: stacked, smallGradient, coordinates } = data.buffers;
+  const { workspace, blockRows, points, rotated, blockMoves, products } = data.buffers;
+  const { moves, basis, small, smallValues, gradient: stacked, smallGradient, coordinates } = data.buffers;
   const span = allocateSpan(maxNeurons, d);
   const maxRank = span.stride;
   const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
@@ -70,10 +79,16 @@ export function createObjective(problem: ObjectiveProblem): Objective {
   const lengths = new Float64Array(maxNeurons);
   const smallLinear = new Float64Array(maxRank);
   const spread = new Float64Array(maxRank);
-  const multipliers = new Float64Array(n);
+  const blockLabels = new Float64Array(blockRows);
+  const blockMargins = new Float64Array(blockRows);
+  const multipliers = new Float64Array(blockRows);
+  const everything = everyRow(n);
   const state: AttackState = { rank: 0, weights: new Float64Array(n), margins: new Float64Array(n), variances: null };
   let variances: Float64Array | null = null;
+  let blockVariances: Float64Array | null = null;
+  let chosen = everything;
   let evaluations = 0;
+  let rows = 0;
 
   /** Span of the neurons, its eigenbasis, and the neurons' coordinates in it. */
   function decompose(neurons: Float64Array, signs: Float64Array, count: number): number {
@@ -122,11 +137,35 @@ export function createObjective(problem: ObjectiveProblem): Objective {
     return rank;
   }
 
-  /** Hinge part of the value; fills margins and p. */
-  function hinge(width: number): number {
+  /** Attacks `count` samples of the list from position `from`: margins, moves and variances. */
+  function attackBlock(from: number, count: number, rank: number, { mu, rho }: Smoothing): void {
+    data.rows.gather(chosen, from, count, points);
+    for (let t = 0; t < count; t++) blockLabels[t] = labels[chosen[from + t]];
+    if (rank > 0) workspace.gemm(false, true, count, rank, d, 1, points, d, basis, d, 0, rotated, rank);
+    if (state.variances && blockVariances) {
+      const results = { value: blockMargins, perturbation: blockMoves, variances: blockVariances };
+      solveSmoothedRows(solver, rotated, blockLabels, count, radius, mu, rho, results);
+      scatter(blockVariances, state.variances, from, count, rank);
+    } else {
+      const results = { value: blockMargins, multiplier: multipliers, perturbation: blockMoves, warmStart: null };
+      solveRows(solver, rotated, blockLabels, 0, count, radius, results, 1e-9);
+    }
+    scatter(blockMoves, moves, from, count, rank);
+    for (let t = 0; t < count; t++) state.margins[chosen[from + t]] = blockMargins[t];
+  }
+
+  function scatter(source: Float64Array, target: Float64Array, from: number, count: number, rank: number): void {
+    for (let t = 0, p = 0; t < count; t++) {
+      for (let k = 0, q = chosen[from + t] * rank; k < rank; k++) target[q + k] = source[p++];
+    }
+  }
+
+  /** Hinge part of the value over a block; fills p. */
+  function hinge(from: number, count: number, width: number): number {
     let total = 0;
-    for (let i = 0; i < n; i++) {
-      const m = 1 - state.margins[i];
+    for (let t = 0; t < count; t++) {
+      const i = chosen[from + t];
+      const m = 1 - blockMargins[t];
       const kappa = hingeWeights[i];
       if (!(m > 0)) {
         state.weights[i] = 0;
@@ -142,29 +181,37 @@ export function createObjective(problem: ObjectiveProblem): Objective {
     return total;
   }
 
+  /** Adds the block's share of the moments; returns sum p_i y_i. */
+  function addMoments(from: number, count: number, neurons: number, rank: number): number {
+    const width = neurons + 1;
+    // z_i in the span, then v_j'z_i.
+    for (let t = 0, end = count * rank; t < end; t++) rotated[t] += blockMoves[t];
+    workspace.gemm(false, true, count, neurons, rank, 1, rotated, rank, coordinates, rank, 0, products, width);
+    let constant = 0;
+    for (let t = 0; t < count; t++) {
+      const py = state.weights[chosen[from + t]] * blockLabels[t];
+      const row = t * width;
+      for (let j = 0; j < neurons; j++) products[row + j] *= py;
+      products[row + neurons] = py;
+      constant += py;
+      if (blockVariances && state.variances && py !== 0) {
+        for (let k = 0; k < rank; k++) spread[k] += py * blockVariances[t * rank + k];
+      }
+    }
+    workspace.gemm(true, false, width, d, count, 1, products, width, points, d, 1, stacked, d);
+    workspace.gemm(true, false, width, rank, count, 1, products, width, blockMoves, rank, 1, smallGradient, rank);
+    return constant;
+  }
+
   function writeGradient(
     neurons: Float64Array,
     signs: Float64Array,
     count: number,
     rank: number,
+    constant: number,
     gradient: Float64Array,
   ): void {
     const width = count + 1;
-    // z_i in the span, then v_j'z_i.
-    for (let i = 0, end = n * rank; i < end; i++) rotated[i] += moves[i];
-    workspace.gemm(false, true, n, count, rank, 1, rotated, rank, coordinates, rank, 0, products, width);
-    let constant = 0;
-    if (state.variances) spread.fill(0);
-    for (let i = 0; i < n; i++) {
-      const py = state.weights[i] * labels[i];
-      const row = i * width;
-      for (let j = 0; j < count; j++) products[row + j] *= py;
-      products[row + count] = py;
-      constant += py;
-      if (state.variances && py !== 0) for (let k = 0; k < rank; k++) spread[k] += py * state.variances[i * rank + k];
-    }
-    workspace.gemm(true, false, width, d, n, 1, products, width, points, d, 0, stacked, d);
-    workspace.gemm(true, false, width, rank, n, 1, products, width, moves, rank, 0, smallGradient, rank);
     if (state.variances) {
       for (let j = 0; j < count; j++) {
         for (let k = 0; k < rank; k++) smallGradient[j * rank + k] += spread[k] * coordinates[j * rank + k];
@@ -194,26 +241,40 @@ export function createObjective(problem: ObjectiveProblem): Objective {
     get evaluations() {
       return evaluations;
     },
-    evaluate(neurons, signs, count, { width, mu, rho }, gradient) {
+    get rows() {
+      return rows;
+    },
+    restrict(samples) {
+      chosen = samples ?? everything;
+      state.weights.fill(0);
+    },
+    evaluate(neurons, signs, count, smoothing, gradient) {
       evaluations++;
+      rows += chosen.length;
       const rank = decompose(neurons, signs, count);
       if (rank < 0) return Number.POSITIVE_INFINITY;
       state.rank = rank;
-      if (rank > 0) workspace.gemm(false, true, n, rank, d, 1, points, d, basis, d, 0, rotated, rank);
-      const smoothed = mu > 0 && radius > 0 && rank > 0;
+      const smoothed = smoothing.mu > 0 && radius > 0 && rank > 0;
       if (smoothed) {
         variances ??= new Float64Array(n * maxRank);
-        state.variances = variances;
-        const results = { value: state.margins, perturbation: moves, variances };
-        solveSmoothedRows(solver, rotated, labels, n, radius, mu, rho, results);
-      } else {
-        state.variances = null;
-        const results = { value: state.margins, multiplier: multipliers, perturbation: moves, warmStart: null };
-        solveRows(solver, rotated, labels, 0, n, radius, results, 1e-9);
+        blockVariances ??= new Float64Array(blockRows * maxRank);
+        spread.fill(0);
       }
-      let value = hinge(width);
+      state.variances = smoothed ? variances : null;
+      if (gradient) {
+        stacked.fill(0, 0, (count + 1) * d);
+        smallGradient.fill(0, 0, (count + 1) * rank);
+      }
+      let value = 0;
+      let constant = 0;
+      for (let from = 0; from < chosen.length; from += blockRows) {
+        const size = Math.min(blockRows, chosen.length - from);
+        attackBlock(from, size, rank, smoothing);
+        value += hinge(from, size, smoothing.width);
+        if (gradient) constant += addMoments(from, size, count, rank);
+      }
       for (let j = 0; j < count; j++) value += beta * lengths[j] * lengths[j];
-      if (gradient) writeGradient(neurons, signs, count, rank, gradient);
+      if (gradient) writeGradient(neurons, signs, count, rank, constant, gradient);
       return value;
     },
   };

@@ -2,10 +2,13 @@
 // weights, and the sphere oracle that certifies, or adds neurons. Deterministic. Works for any radius, 0 included.
 
 import { throwIfAborted } from "@worstcase/core";
-import { type Attack, createCertifier, type DetailedCertificate } from "../certificate.js";
+import { type AttackPart, createCertifier, type DetailedCertificate, wholePart } from "../certificate.js";
+import { candidates } from "./candidates.js";
+import { constantPair } from "./constantPair.js";
 import { createLbfgs } from "./lbfgs.js";
 import { createMaster } from "./master.js";
 import { createObjective, type ObjectiveProblem, type Smoothing } from "./objective.js";
+import { everyRow } from "./rowSource.js";
 
 export interface FactoredSettings {
   readonly tolerance: number;
@@ -38,13 +41,18 @@ export interface FactoredOutcome {
   readonly lower: number;
   readonly rounds: number;
   readonly evaluations: number;
-  readonly dual: DualPoint;
+  /** Weights and attacks of the best lower bound: enough to check it again from the data. */
+  readonly dual: readonly AttackPart[];
+  /** To go on from with more samples. */
+  readonly state: FactoredState;
 }
 
-/** Weights and attacks of the best lower bound: enough to check it again from the data. */
-interface DualPoint {
-  readonly weights: Float64Array;
-  readonly attack: Attack;
+/** The best network with hinge widths that suit it. */
+export interface FactoredState {
+  readonly vectors: Float64Array;
+  readonly signs: Float64Array;
+  readonly width: number;
+  readonly dualWidth: number;
 }
 
 export interface FactoredHooks {
@@ -56,40 +64,50 @@ export interface FactoredHooks {
 const extraDirections = 2;
 /** Most times a round adds violated directions to its restricted master. */
 const masterAttempts = 24;
+/** Samples with a margin above 1 plus this are left out of a round's steps and of its master, and looked at again after it. */
+const idleMargin = 0.35;
+/** Shares of the way to the master's network that are tried. */
+const lineSearch = [1, 0.5, 0.25, 0.1, 0.03];
+/** Earlier attacks a sample may keep once the gap stalls. */
+const keptAttacks = 5;
+/** The hinge and the worst case themselves. */
+const exactly: Smoothing = { width: 0, mu: 0, rho: 1 };
 
 export function trainFactored(
   problem: ObjectiveProblem,
   settings: FactoredSettings,
   { signal, onRound }: FactoredHooks,
+  start: FactoredState | null = null,
 ): FactoredOutcome {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   const { data, labels, hingeWeights, radius, beta, activation } = problem;
-  const { dimension: d, maxNeurons, points } = data;
+  const { samples: n, dimension: d, maxNeurons, rows } = data;
   const certifier = createCertifier(d, data.kernels);
-  const certify = (weights: Float64Array, attack: Attack): DetailedCertificate =>
-    certifier.certify({ points, labels, radius, attack, weights, hingeWeights, beta, activation });
-  const total = hingeWeights.reduce((sum, weight) => sum + weight, 0);
-
-  // Zero network first: its objective is `total`, and the untouched points with full weights may prove it optimal.
+  const certify = (parts: readonly AttackPart[]): DetailedCertificate =>
+    certifier.certify({ points: rows, labels, radius, parts, hingeWeights, beta, activation });
+  // The zero network: every hinge is 1.
+  let total = 0;
+  for (let i = 0; i < n; i++) total += hingeWeights[i];
   let lower = Number.NEGATIVE_INFINITY;
-  let dual: DualPoint = {
+  const still: AttackPart = wholePart({
     weights: hingeWeights,
     attack: { coordinates: new Float64Array(0), basis: new Float64Array(0) },
-  };
-  const offer = (certificate: DetailedCertificate, weights: Float64Array, attack: () => Attack) => {
+  });
+  let dual: readonly AttackPart[] = [still];
+  const offer = (certificate: DetailedCertificate, parts: readonly AttackPart[]) => {
     if (certificate.lowerBound <= lower) return;
     lower = certificate.lowerBound;
-    dual = { weights: Float64Array.from(weights), attack: attack() };
+    dual = parts;
   };
-  const collapse = collapsingAttack(problem);
-  offer(certify(collapse.weights, collapse.attack), collapse.weights, () => collapse.attack);
-  const still: Attack = { coordinates: new Float64Array(0), basis: new Float64Array(0) };
-  let certificate = certify(hingeWeights, still);
-  offer(certificate, hingeWeights, () => still);
+  let certificate = certify([still]);
+  offer(certificate, [still]);
+  const first = 0.1 / Math.max(certificate.largest, certificate.largestNegative);
   let best = total;
-  let bestNeurons = new Float64Array(0);
-  let bestSigns = new Float64Array(0);
+  let bestNeurons: Float64Array = new Float64Array(0);
+  let bestSigns: Float64Array = new Float64Array(0);
+  let width = start?.width ?? 0.5;
+  let dualWidth = start?.dualWidth ?? 0.5;
   const outcome = (status: FactoredStatus, rounds: number, evaluations: number): FactoredOutcome => ({
     ...toNetwork(bestNeurons, bestSigns, d),
     status: best === total && status === "optimal" ? "zero-optimal" : status,
@@ -98,12 +116,12 @@ export function trainFactored(
     rounds,
     evaluations,
     dual,
+    state: { vectors: bestNeurons, signs: bestSigns, width, dualWidth },
   });
   const gapNow = () => (best - lower) / Math.max(best, Number.MIN_VALUE);
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, 0);
-
   const objective = createObjective(problem);
-  const master = createMaster(problem);
+  const master = createMaster(problem, () => (stuck ? keptAttacks : 0));
   const lbfgs = createLbfgs(maxNeurons * d);
   let neurons = new Float64Array(maxNeurons * d);
   let signs = new Float64Array(maxNeurons);
@@ -114,18 +132,30 @@ export function trainFactored(
     for (let l = 0; l < d; l++) neurons[count * d + l] = length * direction[l];
     signs[count++] = sign;
   };
-  const first = 0.1 / Math.max(certificate.largest, certificate.largestNegative);
-  for (const { direction, sign } of candidates(
-    certificate,
-    activation,
-    1 + extraDirections,
-    Number.NEGATIVE_INFINITY,
-  )) {
-    push(direction, sign, first * (count < 2 ? 1 : 0.3));
+  if (start && start.signs.length > 0) {
+    count = Math.min(maxNeurons, start.signs.length);
+    neurons.set(start.vectors.subarray(0, count * d));
+    signs.set(start.signs.subarray(0, count));
+  } else {
+    const offers = candidates(certificate, activation, 1 + extraDirections, Number.NEGATIVE_INFINITY);
+    for (const { direction, sign } of offers) push(direction, sign, first * (count < 2 ? 1 : 0.3));
   }
 
-  let width = 0.5;
-  let dualWidth = 0.5;
+  let stuck = false;
+  const constant = constantPair(problem);
+  const constantCount = constant.vectors.length / d;
+  if (constantCount > 0) {
+    const constantSigns = new Float64Array(constantCount).fill(constant.sign);
+    const value = objective.evaluate(constant.vectors, constantSigns, constantCount, exactly, null);
+    if (value < best) {
+      best = value;
+      bestNeurons = constant.vectors;
+      bestSigns = constantSigns;
+    }
+  }
+  if (constant.attack) offerRaised(constant.attack);
+  if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
+
   let smooth = settings.smoothing === "always";
   let stalledRounds = 0;
   let round = 0;
@@ -133,18 +163,21 @@ export function trainFactored(
   for (; round < settings.maxRounds; round++) {
     throwIfAborted(signal, "training");
     const gapBefore = gapNow();
-    const smoothing = currentSmoothing();
-    const length = count * d;
-    const fixed = signs;
-    const held = count;
-    lbfgs.minimise((x, g) => objective.evaluate(x, fixed, held, smoothing, g), neurons, length, {
-      maxSteps: settings.evaluationsPerRound,
-      smallDecrease: 1e-7 * Math.max(Math.min(best, total), 1e-3 * total),
-      shouldStop: () => signal?.aborted === true || limitReached() !== null,
-    });
-    throwIfAborted(signal, "training");
+    // From a good start the bounds may meet before any step.
+    if (round > 0 || !start) {
+      const smoothing = currentSmoothing();
+      const fixed = signs;
+      const held = count;
+      if (round > 0 || start) objective.restrict(awake());
+      lbfgs.minimise((x, g) => objective.evaluate(x, fixed, held, smoothing, g), neurons, count * d, {
+        maxSteps: settings.evaluationsPerRound,
+        smallDecrease: 1e-7 * Math.max(Math.min(best, total), 1e-3 * total),
+        shouldStop: () => signal?.aborted === true || limitReached() !== null,
+      });
+      objective.restrict(null);
+      throwIfAborted(signal, "training");
+    }
     keepIfBetter(exactValue());
-    objective.evaluate(neurons, signs, count, smoothing, null);
     const reached = dualPhase();
     onRound({
       round: round + 1,
@@ -167,6 +200,7 @@ export function trainFactored(
       break;
     }
     stalledRounds = gapBefore - gapNow() < 0.02 * gapBefore ? stalledRounds + 1 : 0;
+    if (round > 0 && gapBefore - gapNow() < 0.3 * gapBefore) stuck = true;
     if (stalledRounds >= 4 && settings.smoothing === "auto" && !smooth && radius > 0) {
       smooth = true;
       stalledRounds = 0;
@@ -183,6 +217,33 @@ export function trainFactored(
   }
   return outcome(status, round, objective.evaluations);
 
+  /** A match of the classes leaves room in the certificate: weights of the heavier class rise until it is used. */
+  function offerRaised(part: AttackPart): void {
+    const { samples, weights, attack } = part;
+    let share = 1;
+    for (let attempt = 0; attempt < 4; attempt++) {
+      const raised = [
+        { samples, weights: weights.map((p, t) => (constant.heavier[samples[t]] ? share * p : p)), attack },
+      ];
+      const found = certify(raised);
+      offer(found, raised);
+      const room = beta - Math.max(found.largest, found.largestNegative);
+      if (room >= 0 && room < 0.02 * beta) break;
+      share += (2 * room) / (Math.max(activation.c, 1e-3) * found.weightSum);
+      if (!(share > 1)) break;
+    }
+    if (gapNow() <= settings.tolerance || lower < 0.9 * best) return;
+    // With the weights of single samples free, on the same attacks.
+    const { moves, basis } = data.buffers;
+    const own = attack.basis as Float64Array;
+    basis.set(own);
+    moves.set(attack.coordinates);
+    const none = new Float64Array(0);
+    master.load(none, none, 0, { ...objective.state, rank: own.length / d, variances: null }, samples);
+    restrictedBound(0.2);
+    stuck = true;
+  }
+
   function currentSmoothing(): Smoothing {
     let size = 0;
     for (let i = 0; i < count * d; i++) size += neurons[i] * neurons[i];
@@ -196,7 +257,13 @@ export function trainFactored(
   }
 
   function exactValue(): number {
-    return objective.evaluate(neurons, signs, count, { width: 0, mu: 0, rho: 1 }, null);
+    return objective.evaluate(neurons, signs, count, exactly, null);
+  }
+
+  /** Samples that carry weight or may soon, judged by the margins of the last full evaluation. */
+  function awake(): Int32Array {
+    const { margins } = objective.state;
+    return everyRow(n).filter((i) => margins[i] < 1 + idleMargin);
   }
 
   function keepIfBetter(value: number): void {
@@ -211,12 +278,12 @@ export function trainFactored(
    * a hinge width of its own: narrow widths sharpen the network, but need many directions before they certify anything.
    */
   function dualPhase(): { smoothingError: number; infeasible: number } {
-    const frozen = snapshot(problem, objective.state);
-    master.load(neurons, signs, count, objective.state);
-    const wide = restrictedBound(frozen, dualWidth);
+    if (smooth) objective.evaluate(neurons, signs, count, currentSmoothing(), null);
+    master.load(neurons, signs, count, objective.state, awake());
+    const wide = restrictedBound(dualWidth);
     let chosen = wide;
     if (gapNow() > settings.tolerance && dualWidth > 1.01 * width) {
-      const narrow = restrictedBound(frozen, Math.max(width, 0.4 * dualWidth));
+      const narrow = restrictedBound(Math.max(width, 0.4 * dualWidth));
       if (narrow.bound > wide.bound) {
         dualWidth = Math.max(width, 0.4 * dualWidth);
         chosen = narrow;
@@ -226,12 +293,14 @@ export function trainFactored(
     return { smoothingError: best - chosen.weightSum, infeasible: chosen.infeasible };
   }
 
-  function restrictedBound(attack: Attack, masterWidth: number) {
+  function restrictedBound(masterWidth: number) {
     let result = { bound: Number.NEGATIVE_INFINITY, infeasible: 1, weightSum: 0, certificate };
     for (let attempt = 0; attempt < masterAttempts; attempt++) {
+      throwIfAborted(signal, "training");
       master.solve(masterWidth);
-      const found = certify(master.weights, attack);
-      offer(found, master.weights, () => attack);
+      const parts = master.cuts.parts(master.weights);
+      const found = certify(parts);
+      offer(found, parts);
       const dualNorm = Math.max(found.largest, found.largestNegative);
       if (found.lowerBound > result.bound) {
         const infeasible = 1 - Math.min(1, beta / dualNorm);
@@ -251,36 +320,40 @@ export function trainFactored(
     return result;
   }
 
-  /** Prunes, then takes the master's network when it is better, else adds small neurons along violated directions. */
-  function nextNeurons(): void {
-    const current = exactValue();
-    const keptNeurons = neurons;
-    const keptSigns = signs;
-    const keptCount = count;
+  /** The network whose sizes lie the share of the way from the present ones to the master's. */
+  function mix(share: number): void {
     neurons = new Float64Array(maxNeurons * d);
     signs = new Float64Array(maxNeurons);
     count = 0;
-    const order = Array.from({ length: master.count }, (_, j) => j)
-      .filter((j) => master.sizes[j] > 0)
-      .sort((i, j) => master.sizes[j] - master.sizes[i]);
-    for (const j of order) push(master.directions.subarray(j * d, (j + 1) * d), master.signs[j], master.sizes[j]);
-    const proposed = count > 0 ? exactValue() : Number.POSITIVE_INFINITY;
-    keepIfBetter(proposed);
-    if (!(proposed < current)) {
-      count = 0;
-      let largest = 0;
-      const squares = Array.from({ length: keptCount }, (_, j) => {
-        let square = 0;
-        for (let l = 0; l < d; l++) square += keptNeurons[j * d + l] ** 2;
-        largest = Math.max(largest, square);
-        return square;
-      });
-      for (let j = 0; j < keptCount; j++) {
-        if (squares[j] <= 1e-7 * largest) continue;
-        neurons.set(keptNeurons.subarray(j * d, (j + 1) * d), count * d);
-        signs[count++] = keptSigns[j];
-      }
+    const { sizes, starts } = master;
+    const mixed = Float64Array.from({ length: master.count }, (_, j) => (1 - share) * starts[j] + share * sizes[j]);
+    let largest = 0;
+    for (const size of mixed) largest = Math.max(largest, size);
+    const order = Array.from(mixed.keys()).sort((i, j) => mixed[j] - mixed[i]);
+    for (const j of order) {
+      if (mixed[j] <= 1e-7 * largest) break;
+      push(master.directions.subarray(j * d, (j + 1) * d), master.signs[j], mixed[j]);
     }
+  }
+
+  /**
+   * Goes from the present network towards the master's, whose model holds the attacks fixed, as far as the objective falls.
+   * Then small neurons along violated directions.
+   */
+  function nextNeurons(): void {
+    mix(0);
+    let value = exactValue();
+    let chosen = 0;
+    for (const share of lineSearch) {
+      mix(share);
+      const trial = exactValue();
+      keepIfBetter(trial);
+      if (trial < value) {
+        value = trial;
+        chosen = share;
+      } else if (chosen > 0) break;
+    }
+    mix(chosen);
     let mass = 0;
     for (let i = 0; i < count * d; i++) mass += neurons[i] * neurons[i];
     const size = (0.02 * mass) / Math.max(1, count) || first;
@@ -288,66 +361,9 @@ export function trainFactored(
     for (const { direction, sign } of candidates(certificate, activation, 1 + extraDirections, threshold)) {
       push(direction, sign, size);
     }
+    // Margins of this network decide which samples the next steps look at.
+    exactValue();
   }
-}
-
-/** Directions with s h(u) above the threshold: the extreme of each side, then extreme eigenvectors. */
-function candidates(
-  certificate: DetailedCertificate,
-  { b, c }: ObjectiveProblem["activation"],
-  perSide: number,
-  threshold: number,
-): { direction: Float64Array; sign: number }[] {
-  const { extremes, linear, constant, largest, largestNegative } = certificate;
-  const d = linear.length;
-  const found: { direction: Float64Array; sign: number }[] = [];
-  if (largest > threshold) found.push({ direction: extremes.maximum.point, sign: 1 });
-  if (largestNegative > threshold) found.push({ direction: extremes.minimum.point, sign: -1 });
-  for (const sign of [1, -1]) {
-    if ((sign > 0 ? largest : largestNegative) <= threshold) continue;
-    for (let t = 0; t < Math.min(perSide - 1, d); t++) {
-      const k = sign > 0 ? d - 1 - t : t;
-      const direction = extremes.eigenvectors.slice(k * d, (k + 1) * d);
-      let product = 0;
-      for (let l = 0; l < d; l++) product += linear[l] * direction[l];
-      const along = sign * b * product;
-      if (along < 0) for (let l = 0; l < d; l++) direction[l] = -direction[l];
-      const value = sign * extremes.eigenvalues[k] + Math.abs(along) + sign * c * constant;
-      if (value > threshold) found.push({ direction, sign });
-    }
-  }
-  return found;
-}
-
-/** Moves every point as far as the ball allows to one common centre, with equal total weight on both classes. */
-function collapsingAttack({ data, labels, hingeWeights, radius }: ObjectiveProblem): DualPoint {
-  const { samples: n, dimension: d, points } = data;
-  const sums = [0, 0];
-  const centre = new Float64Array(d);
-  for (let i = 0; i < n; i++) sums[labels[i] > 0 ? 1 : 0] += hingeWeights[i];
-  const lightest = Math.min(sums[0], sums[1]);
-  const weights = Float64Array.from(hingeWeights, (w, i) => (w * lightest) / (sums[labels[i] > 0 ? 1 : 0] || 1));
-  for (let i = 0; i < n; i++) for (let l = 0; l < d; l++) centre[l] += weights[i] * points.data[i * d + l];
-  if (lightest > 0) for (let l = 0; l < d; l++) centre[l] /= 2 * lightest;
-  const coordinates = new Float64Array(n * d);
-  for (let i = 0; i < n; i++) {
-    let square = 0;
-    for (let l = 0; l < d; l++) square += (centre[l] - points.data[i * d + l]) ** 2;
-    const length = Math.sqrt(square);
-    const scale = length > radius ? radius / length : 1;
-    for (let l = 0; l < d; l++) coordinates[i * d + l] = scale * (centre[l] - points.data[i * d + l]);
-  }
-  return { weights, attack: { coordinates } };
-}
-
-function snapshot({ data }: ObjectiveProblem, state: { rank: number; variances: Float64Array | null }): Attack {
-  const { moves, basis } = data.buffers;
-  const size = data.samples * state.rank;
-  return {
-    coordinates: moves.slice(0, size),
-    basis: basis.slice(0, state.rank * data.dimension),
-    variances: state.variances ? state.variances.slice(0, size) : null,
-  };
 }
 
 function toNetwork(neurons: Float64Array, signs: Float64Array, d: number) {

@@ -1,32 +1,41 @@
-// The training points, stored once in kernel memory and shared by all classes of a one-versus-all fit,
-// with the buffers that one evaluation of the objective needs. n samples, d features, K neurons at most.
+// The training points of one or more two-class problems, with the buffers that one evaluation of the objective needs, shared
+// by all classes of a one-versus-all fit. n samples, d features, K neurons at most. Points are read a block at a time.
 
 import type { NumericBatch } from "@worstcase/core";
 import { chooseKernels, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import { checkInteger, checkPoints } from "../inputs.js";
+import { blockRowsFor, type RowSource, rowsOf, spreadIndices } from "./rowSource.js";
 
 export interface TrainingData {
   readonly samples: number;
   readonly dimension: number;
   readonly kernels: Kernels;
-  /** The points as given, for the independent checks at the end. */
-  readonly points: NumericBatch;
+  /** The points, block by block. */
+  readonly rows: RowSource;
+  /** The points as given; null when they do not lie in memory. */
+  readonly points: NumericBatch | null;
   /** Most neurons a fit on this data may hold. */
   readonly maxNeurons: number;
+  /** An even choice of samples with their own buffers, made once, and its indices. @internal */
+  sample(count: number): { readonly data: TrainingData; readonly indices: Int32Array };
   /** @internal */
   readonly buffers: TrainingBuffers;
 }
 
 interface TrainingBuffers {
   readonly workspace: Workspace;
-  /** X, `[n, d]` */
+  /** Rows handled at a time. */
+  readonly blockRows: number;
+  /** Points of a block, `[block, d]` */
   readonly points: Float64Array;
-  /** Rotated points, then rotated attacked points, `[n, rank]` */
+  /** Rotated points, then rotated attacked points, of a block, `[block, rank]` */
   readonly rotated: Float64Array;
+  /** Attack displacements of a block in the span, `[block, rank]` */
+  readonly blockMoves: Float64Array;
+  /** p_i y_i v_j'z_i, with p_i y_i in a last column, `[block, K + 1]` */
+  readonly products: Float64Array;
   /** Attack displacements in the span, `[n, rank]` */
   readonly moves: Float64Array;
-  /** v_j'z_i, then p_i y_i v_j'z_i, with p_i y_i in a last column, `[n, K + 1]` */
-  readonly products: Float64Array;
   /** Eigenbasis of the present form, `[rank, d]` */
   readonly basis: Float64Array;
   /** sum_i products_ij x_i, `[K + 1, d]` */
@@ -40,25 +49,34 @@ interface TrainingBuffers {
   readonly smallValues: Float64Array;
 }
 
+interface DataOptions {
+  readonly kernels?: Kernels | undefined;
+  readonly maxNeurons?: number | undefined;
+}
+
 /**
- * Copies the points into kernel memory. points: `[samples, features]`, finite.
+ * Makes the buffers for points `[samples, features]`, finite; the points stay where they are and must not change.
  * `maxNeurons` defaults to min(2 features + 2, 64). Throws ShapeError, DataError or SettingError on misuse.
  */
-export function prepareTrainingData(
-  points: NumericBatch,
-  options: { readonly kernels?: Kernels | undefined; readonly maxNeurons?: number | undefined } = {},
-): TrainingData {
-  const [n, d] = checkPoints(points, "points");
+export function prepareTrainingData(points: NumericBatch, options: DataOptions = {}): TrainingData {
+  checkPoints(points, "points");
+  return prepareRows(rowsOf(points), points, options);
+}
+
+/** As `prepareTrainingData`, for rows that were checked already. */
+export function prepareRows(rows: RowSource, points: NumericBatch | null, options: DataOptions): TrainingData {
+  const { samples: n, dimension: d } = rows;
   const maxNeurons = options.maxNeurons ?? Math.min(2 * d + 2, 64);
   checkInteger(maxNeurons, "options.maxNeurons", 2);
   const kernels = options.kernels ?? chooseKernels();
   const k = maxNeurons;
   const rank = Math.min(k, d);
+  const blockRows = Math.min(blockRowsFor(d), n);
   const sizes = [
-    n * d,
-    n * rank,
-    n * rank,
-    n * (k + 1),
+    blockRows * d,
+    blockRows * rank,
+    blockRows * rank,
+    blockRows * (k + 1),
     rank * d,
     (k + 1) * d,
     (k + 1) * rank,
@@ -67,28 +85,32 @@ export function prepareTrainingData(
     rank,
   ];
   const workspace = kernels.workspace(workspaceSize(...sizes));
-  const [stored, rotated, moves, products, basis, gradient, smallGradient, coordinates, small, smallValues] = sizes.map(
-    (size) => workspace.float64(size),
-  );
-  stored.set(points.data);
+  const [block, rotated, blockMoves, products, basis, gradient, smallGradient, coordinates, small, smallValues] =
+    sizes.map((size) => workspace.float64(size));
+  const moves = new Float64Array(n * rank);
+  const forBlock = { blockRows, points: block, rotated, blockMoves, products };
+  const forForm = { moves, basis, gradient, smallGradient, coordinates, small, smallValues };
+  const buffers = { workspace, ...forBlock, ...forForm };
+  let sampled: ReturnType<TrainingData["sample"]> | null = null;
   return {
     samples: n,
     dimension: d,
     kernels,
+    rows,
     points,
     maxNeurons,
-    buffers: {
-      workspace,
-      points: stored,
-      rotated,
-      moves,
-      products,
-      basis,
-      gradient,
-      smallGradient,
-      coordinates,
-      small,
-      smallValues,
+    buffers,
+    sample(count) {
+      if (sampled?.data.samples === count) return sampled;
+      const indices = spreadIndices(n, count);
+      const subset = new Float64Array(count * d);
+      for (let from = 0; from < count; from += blockRows) {
+        const size = Math.min(blockRows, count - from);
+        rows.gather(indices, from, size, subset.subarray(from * d));
+      }
+      const batch = { data: subset, shape: [count, d] };
+      sampled = { data: prepareRows(rowsOf(batch), batch, { kernels, maxNeurons }), indices };
+      return sampled;
     },
   };
 }

@@ -1,0 +1,83 @@
+// The factored trainer with its start and its checks. Many samples are first replaced by an eighth of them: that network is
+// nearly right for all, so that few steps on all samples remain. Both ends of the gap are then computed once more from the data, by
+// code that the trainer does not use for its steps.
+
+import { createCertifier } from "../certificate.js";
+import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
+import { type ObjectiveParts, robustObjective } from "../robustObjective.js";
+import type { ObjectiveProblem } from "./objective.js";
+import {
+  type FactoredHooks,
+  type FactoredSettings,
+  type FactoredState,
+  type FactoredStatus,
+  trainFactored,
+} from "./trainFactored.js";
+
+/** Fewest samples of a first stage. */
+const smallestSample = 2048;
+const sampleRatio = 8;
+/** Rounds of a first stage: it need not end at its tolerance. */
+const sampleRounds = 8;
+
+export interface FactoredFit {
+  readonly status: FactoredStatus;
+  readonly neurons: Neurons;
+  readonly quadratic: Quadratic;
+  readonly objective: ObjectiveParts;
+  readonly lowerBound: number;
+  readonly iterations: number;
+  readonly evaluations: number;
+}
+
+export function fitFactored(problem: ObjectiveProblem, settings: FactoredSettings, hooks: FactoredHooks): FactoredFit {
+  const started = performance.now();
+  const { data, labels, hingeWeights, radius, beta, activation } = problem;
+  const start = startFromSample(problem, settings, hooks);
+  const left = settings.timeLimitSeconds - (performance.now() - started) / 1000;
+  const outcome = trainFactored(problem, { ...settings, timeLimitSeconds: left }, hooks, start);
+  const neurons: Neurons = { directions: outcome.directions, weights: outcome.weights, activation };
+  const quadratic = quadraticFromNeurons(neurons, data.dimension);
+  const objective = robustObjective(quadratic, data.rows, labels, radius, hingeWeights, beta, data.kernels);
+  const { lowerBound } = createCertifier(data.dimension, data.kernels).certify({
+    points: data.points ?? data.rows,
+    labels,
+    radius,
+    parts: outcome.dual,
+    hingeWeights,
+    beta,
+    activation,
+  });
+  const { status, rounds: iterations, evaluations } = outcome;
+  return { status, neurons, quadratic, objective, lowerBound, iterations, evaluations };
+}
+
+/** The outcome on an eighth of the samples, with class totals as in the whole; null where that would leave too few. */
+function startFromSample(
+  problem: ObjectiveProblem,
+  settings: FactoredSettings,
+  hooks: FactoredHooks,
+): FactoredState | null {
+  const { data, labels, hingeWeights } = problem;
+  const count = Math.floor(data.samples / sampleRatio);
+  if (count < smallestSample) return null;
+  const { data: sampled, indices } = data.sample(count);
+  const [all, some] = [
+    [0, 0],
+    [0, 0],
+  ];
+  const side = (i: number) => (labels[i] > 0 ? 1 : 0);
+  for (let i = 0; i < data.samples; i++) all[side(i)] += hingeWeights[i];
+  for (const i of indices) some[side(i)] += hingeWeights[i];
+  if (!(some[0] > 0 && some[1] > 0)) return null;
+  const smaller: ObjectiveProblem = {
+    ...problem,
+    data: sampled,
+    labels: Float64Array.from(indices, (i) => labels[i]),
+    hingeWeights: Float64Array.from(indices, (i) => (hingeWeights[i] * all[side(i)]) / some[side(i)]),
+  };
+  const start = startFromSample(smaller, settings, hooks);
+  const limits = { ...settings, maxRounds: Math.min(settings.maxRounds, sampleRounds) };
+  const outcome = trainFactored(smaller, limits, { signal: hooks.signal, onRound: () => {} }, start);
+  return outcome.weights.length > 0 ? outcome.state : null;
+}
