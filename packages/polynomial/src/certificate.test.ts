@@ -1,9 +1,11 @@
 import { createRng } from "@worstcase/core";
+import { chooseKernels } from "@worstcase/linalg";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { batch, normals, randomNeurons, randomSigns, syntheticClasses } from "../test/support.js";
 import { paperActivation } from "./activation.js";
-import { lowerBound } from "./certificate.js";
+import { createCertifier, lowerBound } from "./certificate.js";
+import { everyRow } from "./factored/rowSource.js";
 import { fitPolynomial } from "./fit.js";
 import { hingeWeights } from "./hingeWeights.js";
 import { quadraticFromNeurons } from "./quadratic.js";
@@ -115,4 +117,43 @@ test("misuse is refused with typed errors", () => {
   expect(() => lowerBound({ ...input, attack: { coordinates: new Float64Array(3) } })).toThrow(code("shape"));
   const variances = { coordinates: new Float64Array(2), variances: new Float64Array(2) };
   expect(() => lowerBound({ ...input, attack: variances })).toThrow(code("shape"));
+});
+
+test("several attacks on a sample share its weight: never above any network, and the mixture of a hard case closes the gap", () => {
+  const rng = createRng(21);
+  const n = 30;
+  const d = 3;
+  const points = batch(normals(rng, n * d), d);
+  const labels = randomSigns(rng, n);
+  const [radius, beta] = [0.5, 0.02];
+  const kappa = new Float64Array(n).fill(1 / n);
+  const certifier = createCertifier(d, chooseKernels());
+  const common = { points, labels, radius, hingeWeights: kappa, beta, activation: paperActivation };
+  for (let trial = 0; trial < 20; trial++) {
+    const parts = [0, 1, 2].map(() => ({
+      samples: everyRow(n).filter(() => rng.uniform() < 0.7),
+      weights: Float64Array.from({ length: n }, () => (1.5 * rng.uniform()) / n),
+      attack: { coordinates: normals(rng, n * d, radius) },
+    }));
+    const { lowerBound: bound, weightSum } = certifier.certify({ ...common, parts });
+    expect(weightSum).toBeLessThanOrEqual(1 + 1e-12);
+    for (let other = 0; other < 5; other++) {
+      const network = randomNeurons(rng, 2, d);
+      const scale = 10 ** (-2 * rng.uniform());
+      const neurons = { ...network, weights: network.weights.map((weight) => weight * scale) };
+      const { total } = robustObjective(quadraticFromNeurons(neurons, d), points, labels, radius, kappa, beta);
+      expect(bound).toBeLessThanOrEqual(total);
+    }
+  }
+  // One point at 0 with f = -x^2 type scores: moves to +r and -r are both worst, their mixture cancels the linear part.
+  const single = { points: batch(Float64Array.of(0), 1), labels: [1], radius: 1, hingeWeights: Float64Array.of(1) };
+  const half = (move: number) => {
+    const attack = { coordinates: Float64Array.of(move) };
+    return { samples: Int32Array.of(0), weights: Float64Array.of(0.5), attack };
+  };
+  const one = createCertifier(1, chooseKernels());
+  const rest = { ...single, beta: 0.1, activation: paperActivation };
+  const { largest } = one.certify({ ...rest, parts: [half(1), half(-1)] });
+  expect(largest).toBeCloseTo(0.09 + 0.47, 12);
+  expect(one.certify({ ...rest, parts: [half(1), half(1)] }).largest).toBeCloseTo(0.09 + 0.5 + 0.47, 12);
 });

@@ -2,8 +2,14 @@
 // eigendecomposition per sample and class, which is what a solver does that treats every sample as a problem of its own.
 
 import { createRng } from "@worstcase/core";
-import { chooseKernels, symmetricEigen } from "@worstcase/linalg";
-import { paperActivation, quadraticFromNeurons, worstCase } from "@worstcase/polynomial";
+import { chooseKernels, symmetricEigen, workspaceSize } from "@worstcase/linalg";
+import {
+  flipDistances,
+  paperActivation,
+  prepareWorstCase,
+  quadraticFromNeurons,
+  worstCase,
+} from "@worstcase/polynomial";
 import { Matrix } from "ml-matrix";
 import { type Case, compare } from "../harness/compare.js";
 import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
@@ -21,6 +27,7 @@ export const oracle: Suite = {
   summary: "exact l2 worst case of a two-layer polynomial network, time per sample",
   async run(context) {
     for (const size of sizes) await measure(context, size);
+    await measureFlips(context);
   },
 };
 
@@ -61,4 +68,51 @@ async function measure(context: SuiteContext, size: (typeof sizes)[number]): Pro
   );
   const title = `${features} features, ${neurons} neurons, ${samples} samples`;
   context.report({ title, unit: unit.microseconds, rows });
+
+  // After the shared decomposition; the floor of the dense form is the product with its basis.
+  const kernels = chooseKernels("wasm");
+  const prepared = prepareWorstCase(quadratic, { kernels });
+  const { rank } = prepared.form;
+  const workspace = kernels.workspace(workspaceSize(256 * features, rank * features, 256 * rank));
+  const [block, basis, rotated] = [256 * features, rank * features, 256 * rank].map((size) => workspace.float64(size));
+  basis.set(prepared.form.basis);
+  block.set(points.data.subarray(0, Math.min(block.length, points.data.length)));
+  const ask = (wanted: boolean): Case => ({
+    name: wanted ? "with worst points" : "values only",
+    units: samples,
+    run: () => prepared.solve(points, labels, radius, { points: wanted }),
+  });
+  const product: Case = {
+    name: "the product with the basis alone",
+    units: 256,
+    run: () => workspace.gemm(false, true, 256, rank, features, 1, block, features, basis, features, 0, rotated, rank),
+  };
+  const after = await compare([product, ask(false), ask(true)], { repeats: context.quick ? 1 : 7 });
+  const bar = features === 512 ? { notes: { "bar in us, one core": 25 } } : {};
+  context.report({
+    title: `${title}: after the shared decomposition (wasm, rank ${rank})`,
+    unit: unit.microseconds,
+    rows: after,
+    ...bar,
+  });
+}
+
+/** Exact distances to the decision boundary (solvers.md 6), decomposition included. */
+async function measureFlips(context: SuiteContext): Promise<void> {
+  const [features, neurons, samples] = [30, 60, context.quick ? 100 : 20_000];
+  const rng = createRng(2);
+  const directions = Float64Array.from({ length: neurons * features }, () => rng.normal() / Math.sqrt(features));
+  const weights = Float64Array.from({ length: neurons }, () => rng.normal());
+  const quadratic = quadraticFromNeurons({ directions, weights, activation: paperActivation }, features);
+  const data = Float64Array.from({ length: samples * features }, () => rng.normal());
+  const points = { data, shape: [samples, features] };
+  const kernels = chooseKernels("wasm");
+  const ask = (wanted: boolean): Case => ({
+    name: wanted ? "with witnesses" : "distances only",
+    units: samples,
+    run: () => flipDistances(quadratic, points, { kernels, witnesses: wanted }),
+  });
+  const rows = await compare([ask(true), ask(false)], { repeats: context.quick ? 1 : 7 });
+  const title = `flip distances, ${features} features, ${samples} points (wasm)`;
+  context.report({ title, unit: unit.microseconds, rows, notes: { "bar in us a point": 10 } });
 }

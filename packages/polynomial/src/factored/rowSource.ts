@@ -26,15 +26,13 @@ export function rowsOf({ data, shape }: NumericBatch): RowSource {
     samples,
     dimension: d,
     gather(indices, from, count, target) {
-      const first = indices[from];
-      // Consecutive rows in one copy.
-      if (indices[from + count - 1] - first === count - 1) {
-        target.set(data.subarray(first * d, (first + count) * d));
-        return;
-      }
-      for (let t = 0; t < count; t++) {
-        const start = indices[from + t] * d;
-        for (let l = 0, p = t * d; l < d; l++) target[p + l] = data[start + l];
+      // Runs of consecutive rows in one copy each.
+      for (let t = 0; t < count; ) {
+        const first = indices[from + t];
+        let run = 1;
+        while (t + run < count && indices[from + t + run] === first + run) run++;
+        target.set(data.subarray(first * d, (first + run) * d), t * d);
+        t += run;
       }
     },
   };

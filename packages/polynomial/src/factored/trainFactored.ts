@@ -68,6 +68,8 @@ const masterAttempts = 24;
 const idleMargin = 0.35;
 /** Shares of the way to the master's network that are tried. */
 const lineSearch = [1, 0.5, 0.25, 0.1, 0.03];
+/** Share of the largest neuron below which one is dropped between rounds. */
+const negligibleSize = 1e-5;
 /** Earlier attacks a sample may keep once the gap stalls. */
 const keptAttacks = 5;
 /** The hinge and the worst case themselves. */
@@ -331,7 +333,7 @@ export function trainFactored(
     for (const size of mixed) largest = Math.max(largest, size);
     const order = Array.from(mixed.keys()).sort((i, j) => mixed[j] - mixed[i]);
     for (const j of order) {
-      if (mixed[j] <= 1e-7 * largest) break;
+      if (mixed[j] <= negligibleSize * largest) break;
       push(master.directions.subarray(j * d, (j + 1) * d), master.signs[j], mixed[j]);
     }
   }
