@@ -60,6 +60,16 @@ export interface Adversary {
   attack(network: FactoredNetwork, margins: Float64Array, smoothing: AttackSmoothing | null): boolean;
   /** Moments of the last attack under weights p `[rows]`; `safe` shrinks each attack by its rounding. */
   moments(weights: Float64Array, safe: boolean, out: readonly BlockMoment[]): void;
+  /**
+   * The moments applied to the network's neurons without forming them: A_c v_j `[count, d]` for the block c of neuron j, and
+   * linear and constant parts into `out`. Cheaper than `moments` where neurons are few beside features; not every adversary has it.
+   */
+  applyMoments?(
+    weights: Float64Array,
+    network: FactoredNetwork,
+    products: Float64Array,
+    out: readonly BlockMoment[],
+  ): void;
   /** Active rows by pair of blocks. */
   groups(): readonly RowGroup[];
   /** E[sigma(u'z)] of the rows of a group, times its row's sign: values[t * stride + column]. */

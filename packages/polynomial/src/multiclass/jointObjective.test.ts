@@ -15,6 +15,18 @@ const kernels = chooseKernels();
 
 /** Largest difference of the gradient from central differences, relative to its size. */
 function gradientError(adversary: Adversary, loss: RowLoss, smoothing: AttackSmoothing | null, step: number): number {
+  const applied = gradientErrorOf(adversary, loss, smoothing, step, true);
+  return Math.max(applied, gradientErrorOf(adversary, loss, smoothing, step, false));
+}
+
+/** With second moments applied to the neurons, or formed. */
+function gradientErrorOf(
+  adversary: Adversary,
+  loss: RowLoss,
+  smoothing: AttackSmoothing | null,
+  step: number,
+  applied: boolean,
+): number {
   const rng = createRng(5);
   const { dimension: d, blocks, samples } = adversary;
   const count = 2 * blocks;
@@ -26,7 +38,7 @@ function gradientError(adversary: Adversary, loss: RowLoss, smoothing: AttackSmo
     count,
   };
   adversary.activate(null);
-  const objective = createJointObjective(adversary, wholeSphere(d, kernels), loss, kappa, 0.01);
+  const objective = createJointObjective(adversary, wholeSphere(d, kernels), loss, kappa, 0.01, applied);
   const gradient = new Float64Array(count * d);
   objective.evaluate(network, 0.3, smoothing, gradient);
   let worst = 0;

@@ -22,19 +22,23 @@ export interface JointObjective {
   ): number;
 }
 
+/** Features above which forming second moments costs more than applying them to the neurons. */
+const manyFeatures = 128;
+
 export function createJointObjective(
   adversary: Adversary,
   directions: DirectionSet,
   loss: RowLoss,
   kappa: Float64Array,
   beta: number,
+  applied = adversary.dimension > manyFeatures,
 ): JointObjective {
   const { dimension: d, blocks, samples, rowsPerSample: k, activation } = adversary;
   const margins = new Float64Array(samples * k);
   const slacks = new Float64Array(samples * k);
   const weights = new Float64Array(samples * k);
   const moments = Array.from({ length: blocks }, () => allocateMoment(d));
-  const product = new Float64Array(d);
+  let products = new Float64Array(d);
   let evaluations = 0;
   return {
     margins,
@@ -51,7 +55,10 @@ export function createJointObjective(
       for (let i = 0; i < count * d; i++) total += beta * vectors[i] * vectors[i];
       if (!gradient) return total;
       if (!Number.isFinite(total)) return Number.POSITIVE_INFINITY;
-      adversary.moments(weights, false, moments);
+      const applies = applied && adversary.applyMoments !== undefined;
+      if (products.length < count * d) products = new Float64Array(count * d);
+      if (applies) adversary.applyMoments?.(weights, network, products, moments);
+      else adversary.moments(weights, false, moments);
       const { a, b, c } = activation;
       for (let j = 0; j < count; j++) {
         const { matrix, linear, constant } = moments[owners[j]];
@@ -61,16 +68,19 @@ export function createJointObjective(
         for (let l = 0; l < d; l++) {
           square += v[l] * v[l];
           along += linear[l] * v[l];
+          if (applies) continue;
           let sum = 0;
           for (let m = 0, p = l * d; m < d; m++) sum += matrix[p + m] * v[m];
-          product[l] = sum;
+          products[j * d + l] = sum;
         }
         const length = Math.sqrt(square);
         const own = -signs[j] * ((length > 0 ? (b * along) / length : 0) + 2 * c * constant) + 2 * beta;
         for (let l = 0; l < d; l++) {
           // A sparse neuron stays in the support it was made with.
           const still = directions.sparse && v[l] === 0;
-          gradient[j * d + l] = still ? 0 : -signs[j] * (2 * a * product[l] + b * length * linear[l]) + own * v[l];
+          gradient[j * d + l] = still
+            ? 0
+            : -signs[j] * (2 * a * products[j * d + l] + b * length * linear[l]) + own * v[l];
         }
       }
       return total;

@@ -12,28 +12,9 @@ import { unitRoundoff } from "../worstCase/rotatedForm.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
 import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
 import type { Adversary, BlockMoment, RowGroup } from "./adversary.js";
+import { listPairs, none, type Pair } from "./classPairs.js";
 
 const block = 256;
-const none = new Float64Array(0);
-
-interface Pair {
-  readonly first: number;
-  readonly second: number;
-  /** All rows of the pair, their samples, and +1 for samples of the first class. */
-  readonly rows: Int32Array;
-  readonly samples: Int32Array;
-  readonly signs: Float64Array;
-  activeRows: Int32Array;
-  activeSamples: Int32Array;
-  activeSigns: Float64Array;
-  rank: number;
-  /** Eigenbasis of the last attack `[rank, d]` and displacements in it `[active, rank]`. */
-  readonly basis: Float64Array;
-  moves: Float64Array;
-  /** Variances of a smoothed attack along the basis `[active, rank]`; empty when it was not. */
-  spreads: Float64Array;
-}
-
 export function createPairAdversary(
   points: NumericBatch,
   labels: Int32Array,
@@ -66,11 +47,14 @@ export function createPairAdversary(
     maxRank,
     width * width,
     block * width,
+    2 * maxNeuronsPerClass * width,
+    block * (2 * maxNeuronsPerClass + 1),
+    (2 * maxNeuronsPerClass + 1) * width,
   ];
   const workspace = kernels.workspace(workspaceSize(...sizes));
-  const [rows, back, rotated, perturbation, basis, small, smallValues, moment, extended] = sizes.map((size) =>
-    workspace.float64(size),
-  );
+  const memory = sizes.map((size) => workspace.float64(size));
+  const [rows, back, rotated, perturbation, basis, small, smallValues, moment, extended] = memory;
+  const [applied, responses, sums] = memory.slice(9);
   const smallLinear = new Float64Array(maxRank);
   const values = new Float64Array(block);
   const multipliers = new Float64Array(block);
@@ -260,6 +244,72 @@ export function createPairAdversary(
         }
       }
     },
+    applyMoments(weights, network, products, out) {
+      products.fill(0, 0, network.count * width);
+      for (const target of out) {
+        target.linear.fill(0);
+        target.constant = 0;
+      }
+      for (const pair of pairs) {
+        const { rank, activeRows, activeSamples, activeSigns, spreads, moves } = pair;
+        const members: number[] = [];
+        for (let j = 0; j < network.count; j++) {
+          if (network.blocks[j] !== pair.first && network.blocks[j] !== pair.second) continue;
+          applied.set(network.vectors.subarray(j * width, (j + 1) * width), members.length * width);
+          members.push(j);
+        }
+        const k = members.length;
+        basis.set(pair.basis.subarray(0, rank * d));
+        sums.fill(0, 0, (k + 1) * width);
+        spread.fill(0);
+        let constant = 0;
+        for (let next = 0; next < activeRows.length; ) {
+          let count = 0;
+          for (; next < activeRows.length && count < block; next++) {
+            const p = weights[activeRows[next]];
+            if (!(p > 0)) continue;
+            const signed = activeSigns[next] * p;
+            values[count] = signed;
+            constant += signed;
+            const start = activeSamples[next] * d;
+            for (let l = 0, q = count * d; l < d; l++) rows[q + l] = data[start + l];
+            for (let m = 0; m < rank; m++) perturbation[count * rank + m] = moves[next * rank + m];
+            if (spreads.length > 0) for (let m = 0; m < rank; m++) spread[m] += signed * spreads[next * rank + m];
+            count++;
+          }
+          if (count === 0) continue;
+          if (rank > 0) workspace.gemm(false, false, count, d, rank, 1, perturbation, rank, basis, d, 1, rows, d);
+          for (let t = 0; t < count; t++) {
+            for (let l = 0, q = t * d, to = t * width; l < d; l++) extended[to + l] = rows[q + l];
+            if (width > d) extended[t * width + d] = bias;
+          }
+          const stride = k + 1;
+          if (k > 0)
+            workspace.gemm(false, true, count, k, width, 1, extended, width, applied, width, 0, responses, stride);
+          for (let t = 0; t < count; t++) {
+            for (let j = 0; j < k; j++) responses[t * stride + j] *= values[t];
+            responses[t * stride + k] = values[t];
+          }
+          workspace.gemm(true, false, stride, width, count, 1, responses, stride, extended, width, 1, sums, width);
+        }
+        members.forEach((j, own) => {
+          const side = network.blocks[j] === pair.first ? 1 : -1;
+          for (let l = 0; l < width; l++) products[j * width + l] += side * sums[own * width + l];
+          if (spreads.length === 0) return;
+          for (let m = 0; m < rank; m++) {
+            let along = 0;
+            for (let l = 0; l < d; l++) along += basis[m * d + l] * network.vectors[j * width + l];
+            along *= side * spread[m];
+            for (let l = 0; l < d; l++) products[j * width + l] += along * basis[m * d + l];
+          }
+        });
+        for (const side of [1, -1]) {
+          const target = out[side > 0 ? pair.first : pair.second];
+          for (let l = 0; l < width; l++) target.linear[l] += side * sums[k * width + l];
+          target.constant += side * constant;
+        }
+      }
+    },
     groups(): readonly RowGroup[] {
       return pairs.map(({ first, second, activeRows, activeSigns }) => {
         return { plus: first, minus: second, rows: activeRows, signs: activeSigns };
@@ -317,29 +367,4 @@ function shrink(
   const allowed = radius * (1 - 4 * (d + 8) * unitRoundoff) - 2 * unitRoundoff * Math.sqrt(size);
   const length = Math.sqrt(square);
   return length <= allowed ? 1 : Math.max(0, allowed) / length;
-}
-
-function listPairs(labels: Int32Array, classCount: number, basisSize: number): Pair[] {
-  const byClass: number[][] = Array.from({ length: classCount }, () => []);
-  for (let i = 0; i < labels.length; i++) byClass[labels[i]].push(i);
-  const pairs: Pair[] = [];
-  for (let first = 0; first < classCount; first++) {
-    for (let second = first + 1; second < classCount; second++) {
-      const samples = Int32Array.from([...byClass[first], ...byClass[second]]);
-      const signs = Float64Array.from(samples, (i) => (labels[i] === first ? 1 : -1));
-      // Position of the rival among the other classes of the sample.
-      const rows = samples.map((i) => {
-        const rival = labels[i] === first ? second : first;
-        return i * (classCount - 1) + (rival < labels[i] ? rival : rival - 1);
-      });
-      const active = {
-        activeRows: new Int32Array(0),
-        activeSamples: new Int32Array(0),
-        activeSigns: new Float64Array(0),
-      };
-      const memory = { rank: 0, basis: new Float64Array(basisSize), moves: none, spreads: none };
-      pairs.push({ first, second, rows, samples, signs, ...active, ...memory });
-    }
-  }
-  return pairs;
 }
