@@ -24,7 +24,13 @@ export {
 export { type FitKernelViewOptions, fitKernelView, type KernelViewResult } from "./kernelView/fitKernelView.js";
 export { type InspectLandscapeOptions, inspectLandscape, type Landscape } from "./landscape/inspectLandscape.js";
 export type { ConeViolation } from "./network/feasible.js";
-export { type FitReluOptions, fitRelu, fitReluRegression, type ReluResult } from "./network/fitRelu.js";
+export {
+  type FitReluOptions,
+  fitRelu,
+  fitReluRegression,
+  type ReluMethod,
+  type ReluResult,
+} from "./network/fitRelu.js";
 export {
   gatedModelOfNetwork,
   networkFromJson,

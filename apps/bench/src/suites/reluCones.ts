@@ -81,13 +81,22 @@ async function againstPenalty(context: SuiteContext, name: UciName, radius: numb
   const gates = sampleGates(features, { count: context.quick ? 30 : 100, rng: createRng(7) });
   const options = { norm: "l2", radius, beta: 1e-3, gates } as const;
   const { seconds, result } = await timed(() => fitRelu(features, labels, 2, { ...options, tolerance: within }));
-  const trial = await timed(() => fitReluByPenalty(features, labels, 2, { ...options, rng: createRng(1), epochs: 3 }));
-  const epochs = Math.max(100, Math.ceil((10 * seconds) / (trial.seconds / 3)));
-  const peer = await timed(() => fitReluByPenalty(features, labels, 2, { ...options, rng: createRng(1), epochs }));
+  const run = (epochs: number) =>
+    timed(() => fitReluByPenalty(features, labels, 2, { ...options, rng: createRng(1), epochs }));
+  const perEpoch = ((await run(22)).seconds - (await run(2)).seconds) / 20;
+  const epochs = Math.max(100, Math.ceil((10 * seconds) / Math.max(perEpoch, 1e-4)));
+  const peer = await run(epochs);
   const notes: Record<string, number | string> = {
     ...(await judged("fitRelu", result.network, result.objective.total, features, labels, radius)),
     "fitRelu gap": result.gap.toExponential(1),
-    ...(await judged("penalty, repaired", peer.result.repaired.network, peer.result.repaired.objective.total, features, labels, radius)),
+    ...(await judged(
+      "penalty, repaired",
+      peer.result.repaired.network,
+      peer.result.repaired.objective.total,
+      features,
+      labels,
+      radius,
+    )),
     ...(await judged("penalty, raw", peer.result.network, peer.result.objective.total, features, labels, radius)),
     "penalty violation, largest": peer.result.constraintViolation.maximum,
     "penalty epochs": epochs,

@@ -8,7 +8,7 @@ import { throwIfAborted } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import { ConeDistance } from "../network/coneDistance.js";
 import { distinctRows, type OpenCones } from "../network/openCones.js";
-import { takeGates } from "../network/takeGates.js";
+import { putGates, takeGates } from "../network/takeGates.js";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
 import { GateSums } from "./gateSums.js";
@@ -91,7 +91,7 @@ export async function solveOnWorkingSet(
     iterations += result.iterations;
     if (result.objective.total < best.total) {
       best = result.objective;
-      scatter(
+      putGates(
         program,
         result.pieces,
         inside.map((k) => cones.open[k]),
@@ -194,21 +194,4 @@ function takeRows(values: Float64Array, picked: Int32Array, width: number): Floa
     out.set(values.subarray(row * width, (row + 1) * width), k * width);
   });
   return out;
-}
-
-// Pieces of the picked gates to their places among all gates; the rest become zero.
-function scatter(
-  { gateCount, outputs, width }: ReluProgram,
-  from: Float64Array,
-  gates: Int32Array,
-  to: Float64Array,
-): void {
-  const row = outputs * width;
-  to.fill(0);
-  for (let side = 0; side < 2; side++) {
-    gates.forEach((p, k) => {
-      const at = (side * gates.length + k) * row;
-      to.set(from.subarray(at, at + row), (side * gateCount + p) * row);
-    });
-  }
 }

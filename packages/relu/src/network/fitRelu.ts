@@ -2,16 +2,21 @@
 //   minimise over v, w  1/n sum_i l_i(v - w) + beta R(v, w)   subject to   (2 d_pi - 1) x_i'v_po >= radius ||v_po||_{q*} and the same for w
 // (program.ts holds every loss, ball and regulariser). An UPPER bound on the nonconvex robust problem over the sampled patterns.
 // 1. Gates whose robust cone holds only zero are found, with proof, and left out (openCones.ts): most of them once the radius is sizeable.
-// 2. The rest is solved by the interior-point method, on a working set of gates if there are many.
+// 2. The rest is solved by the interior-point method, on a working set of gates if there are many, or by the augmented Lagrangian method if
+//    there are too many samples for that.
 // 3. The answer is made feasible exactly (feasible.ts), and only then its objective is reported.
 
 import { type NumericBatch, SettingError, throwIfAborted, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
+import {
+  type AugmentedLagrangianOptions,
+  solveAugmentedLagrangian,
+} from "../augmentedLagrangian/solveAugmentedLagrangian.js";
 import { lengthOf } from "../ballSupport.js";
 import { checkPositive } from "../checks.js";
 import { warningsOf } from "../gated/fitGatedRelu.js";
 import { zeroCertificate } from "../gated/zeroCertificate.js";
-import { solveOnWorkingSet } from "../interiorPoint/workingSet.js";
+import { solveOnWorkingSet, type WorkingSetResult } from "../interiorPoint/workingSet.js";
 import type { Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ProgramOptions, type ReluProgram } from "../program/program.js";
 import type { FitProgress, FitStatus } from "../proximal/minimise.js";
@@ -19,15 +24,20 @@ import { type ConeViolation, coneViolation, makeFeasible, reluObjective } from "
 import { networkOfProgram } from "./networkOfProgram.js";
 import { distinctRows, findOpenCones, type OpenCones, openConesSize } from "./openCones.js";
 import type { ReluNetwork } from "./reluNetwork.js";
+import { putGates, takeGates } from "./takeGates.js";
 
 /** Lengths, relative to the longest piece, below which pieces are tried to be dropped. */
 const NEGLIGIBLE = [1e-2, 1e-3, 1e-4, 1e-5];
 
+export type ReluMethod = "interior-point" | "augmented-lagrangian";
+
 export interface FitReluOptions extends ProgramOptions, WorkOptions<FitProgress> {
   /** Relative certified gap to stop at (default 1e-4). */
   readonly tolerance?: number;
-  /** Newton steps (default 300). */
+  /** Newton steps (default 300) or proximal steps (default 3000). */
   readonly maximumIterations?: number;
+  /** Default `auto`: the interior-point method, whose matrices have the order of the samples, up to 4000 of them (times pairs of classes). */
+  readonly method?: "auto" | ReluMethod;
   readonly kernels?: Kernels;
 }
 
@@ -48,8 +58,9 @@ export interface ReluResult {
   readonly constraintViolation: ConeViolation;
   /** Gates whose robust cone has an interior, those shown to hold only zero, and those at the edge between (left out). */
   readonly cones: { readonly open: number; readonly closed: number; readonly undecided: number };
-  /** Gates that the last interior-point solve had. */
+  /** Gates that the last solve had. */
   readonly workingSet: number;
+  readonly method: ReluMethod;
   readonly iterations: number;
   readonly seconds: number;
   readonly kernels: KernelName;
@@ -81,8 +92,10 @@ export async function fitReluRegression(
 
 async function fit(features: NumericBatch, answers: Answers, options: FitReluOptions): Promise<ReluResult> {
   const started = performance.now();
-  const { tolerance = 1e-4, maximumIterations = 300, signal, onEvent } = options;
+  const { tolerance = 1e-4, signal, onEvent } = options;
   const program = createProgram(features, answers, options);
+  const method = chosenMethod(program, options.method);
+  const { maximumIterations = method === "interior-point" ? 300 : 3000 } = options;
   if (!Number.isFinite(tolerance) || tolerance <= 0) {
     throw new SettingError({ argument: "options.tolerance", expected: "a finite number > 0", received: tolerance });
   }
@@ -96,14 +109,11 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
     onEvent?.({ type: "iteration", iteration, objective, lowerBound, gap: gapOf(objective, lowerBound) });
   };
   report(0, zero.total, zeroBound);
-  const solved = await solveOnWorkingSet(program, cones, zero, zeroBound, {
-    kernels,
-    tolerance,
-    maximumIterations,
-    where: "fitRelu",
-    signal,
-    onIteration: report,
-  });
+  const common = { kernels, tolerance, maximumIterations, where: "fitRelu", signal };
+  const solved =
+    method === "interior-point"
+      ? await solveOnWorkingSet(program, cones, zero, zeroBound, { ...common, onIteration: report })
+      : await solveByProximalSteps(program, cones, zero, zeroBound, { ...common, onEvent });
   const pieces = finish(program, solved.pieces, cones, solved.lowerBound, tolerance);
   const objective = reluObjective(program, pieces);
   const total = objective.total;
@@ -128,11 +138,46 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
     constraintViolation: coneViolation(program, pieces),
     cones: { open: cones.open.length, closed: cones.closed.length, undecided: cones.undecided.length },
     workingSet: solved.workingSet,
+    method,
     iterations: solved.iterations,
     seconds: (performance.now() - started) / 1000,
     kernels: kernels.name,
     warnings: warnings(program, objective, cones),
   };
+}
+
+/** Terms of the loss up to which the interior-point method is taken. */
+const MOST_TERMS = 4000;
+
+function chosenMethod(program: ReluProgram, method: FitReluOptions["method"] = "auto"): ReluMethod {
+  if (method !== "auto" && method !== "interior-point" && method !== "augmented-lagrangian") {
+    const expected = "auto, interior-point or augmented-lagrangian";
+    throw new SettingError({ argument: "options.method", expected, received: method });
+  }
+  if (method !== "auto") return method;
+  const pairs = program.task === "multi-class" && program.loss !== "squared";
+  const terms = program.samples * (pairs ? program.outputs - 1 : program.outputs);
+  return terms <= MOST_TERMS ? "interior-point" : "augmented-lagrangian";
+}
+
+async function solveByProximalSteps(
+  program: ReluProgram,
+  cones: OpenCones,
+  zero: Objective,
+  zeroBound: number,
+  options: Omit<AugmentedLagrangianOptions, "lowerBound">,
+): Promise<WorkingSetResult> {
+  const { gateCount, outputs, width } = program;
+  const pieces = new Float64Array(2 * gateCount * outputs * width);
+  const workingSet = cones.open.length;
+  const known = { pieces, objective: zero, lowerBound: zeroBound, iterations: 0, workingSet };
+  if (workingSet === 0 || gapOf(zero.total, zeroBound) <= options.tolerance) return known;
+  // Gates at the edge are not in the restricted program, so its bound does not hold for the whole one.
+  const lowerBound = cones.undecided.length === 0 ? zeroBound : 0;
+  const open = takeGates(program, cones.open);
+  const solved = await solveAugmentedLagrangian(open, cones.directions, { ...options, lowerBound });
+  putGates(program, solved.pieces, cones.open, pieces);
+  return { ...solved, pieces, workingSet, lowerBound: cones.undecided.length === 0 ? solved.lowerBound : zeroBound };
 }
 
 function gapOf(objective: number, lowerBound: number): number {

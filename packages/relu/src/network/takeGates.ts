@@ -17,3 +17,20 @@ export function takeGates(program: ReluProgram, picked: Int32Array): ReluProgram
   });
   return { ...program, gateCount: count, bits: kept, gates: { ...gates, gates: vectors, count, scales } };
 }
+
+/** Pieces of the picked gates `[2, picked, outputs, D]` to their places among all gates in `to`; the rest become zero. */
+export function putGates(
+  { gateCount, outputs, width }: ReluProgram,
+  from: Float64Array,
+  picked: Int32Array,
+  to: Float64Array,
+): void {
+  const row = outputs * width;
+  to.fill(0);
+  for (let side = 0; side < 2; side++) {
+    picked.forEach((p, k) => {
+      const at = (side * picked.length + k) * row;
+      to.set(from.subarray(at, at + row), (side * gateCount + p) * row);
+    });
+  }
+}

@@ -38,14 +38,14 @@ it.each(cells.map((c) => [`${c.task} ${c.loss} ${c.norm} r=${c.radius} ${c.regul
 );
 
 it("reports violations, repairs exactly and is never better than the certified trainer", async () => {
-  for (const cell of cells.filter((c) => c.task === "two-class" && c.regulariser === "group")) {
+  for (const cell of cells.filter((c) => c.task === "two-class" && c.regulariser === "group" && c.norm === "l2")) {
     const { features, answers, options, program } = fixtureProblem(cell);
     if (answers.kind !== "classes") throw new Error("classes expected");
-    const result = await fitReluByPenalty(features, answers.labels, 2, { ...options, rng: createRng(1), epochs: 60 });
+    const result = await fitReluByPenalty(features, answers.labels, 2, { ...options, rng: createRng(1), epochs: 30 });
     expect(result.constraintViolation.maximum).toBeGreaterThan(0);
     expect(reluObjective(program, result.repaired.pieces).total).toBe(result.repaired.objective.total);
     expect(result.repaired.objective.total).toBeGreaterThanOrEqual(cell.objective * (1 - 1e-6));
-    const again = await fitReluByPenalty(features, answers.labels, 2, { ...options, rng: createRng(1), epochs: 60 });
+    const again = await fitReluByPenalty(features, answers.labels, 2, { ...options, rng: createRng(1), epochs: 30 });
     expect(again.pieces).toEqual(result.pieces);
     const ours = await fitRelu(features, answers.labels, 2, options);
     expect(ours.objective.total).toBeLessThanOrEqual(result.repaired.objective.total);

@@ -56,11 +56,14 @@ export function describeReluSolver({ name, tolerance, fit }: ReluSolver): void {
       expect(violation).toBe(0);
     };
 
-    it.each(["l1", "l2", "linf"] as const)("closes the gap for an %s ball, never above the zero model", async (norm) => {
-      const result = await fit(features, labels, 2, { ...common, norm, radius: 0.02 });
-      certified(result);
-      expect(result.objective.total).toBeLessThanOrEqual(1);
-    });
+    it.each(["l1", "l2", "linf"] as const)(
+      "closes the gap for an %s ball, never above the zero model",
+      async (norm) => {
+        const result = await fit(features, labels, 2, { ...common, norm, radius: 0.02 });
+        certified(result);
+        expect(result.objective.total).toBeLessThanOrEqual(1);
+      },
+    );
 
     it("three classes", async () => {
       const three = clouds(5, 30, 2, 3);
@@ -86,7 +89,10 @@ export function describeReluSolver({ name, tolerance, fit }: ReluSolver): void {
     });
 
     it("a radius or beta so large that zero is optimal", async () => {
-      for (const more of [{ radius: 100, bias: false }, { radius: 0.01, beta: 100 }]) {
+      for (const more of [
+        { radius: 100, bias: false },
+        { radius: 0.01, beta: 100 },
+      ]) {
         const result = await fit(features, labels, 2, { ...common, ...more });
         expect(result.status).toBe("zero-optimal");
         expect(result.objective.total).toBe(1);
@@ -111,7 +117,9 @@ export function describeReluSolver({ name, tolerance, fit }: ReluSolver): void {
         expect(events[k].objective).toBeLessThanOrEqual(events[k - 1].objective);
         expect(events[k].lowerBound).toBeGreaterThanOrEqual(events[k - 1].lowerBound);
       }
-      await expect(fit(features, labels, 2, { ...common, radius: 0.02, signal: AbortSignal.abort() })).rejects.toThrow(/abort/);
+      await expect(fit(features, labels, 2, { ...common, radius: 0.02, signal: AbortSignal.abort() })).rejects.toThrow(
+        /abort/,
+      );
     });
 
     it("zero features, one gate, equal gates, one class, duplicate rows", async () => {
