@@ -8,7 +8,8 @@ import { lengthOf } from "../ballSupport.js";
 import type { ReluProgram } from "../program/program.js";
 
 export class ConeDistance {
-  private readonly residual: Float64Array;
+  /** After `measure`: h + sum gamma_j a_j, the projection of h on the cone if the search went to its end. */
+  readonly residual: Float64Array;
   private readonly generators: Float64Array;
   private readonly weights: Float64Array;
   private readonly gram: Float64Array;

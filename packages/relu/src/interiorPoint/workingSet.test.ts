@@ -1,0 +1,30 @@
+import { createRng } from "@worstcase/core";
+import { chooseKernels } from "@worstcase/linalg";
+import { expect, it } from "vitest";
+import { fitRelu } from "../network/fitRelu.js";
+import { distinctRows, findOpenCones, openConesSize } from "../network/openCones.js";
+import { takeGates } from "../network/takeGates.js";
+import { sampleGates } from "../patterns/sampleGates.js";
+import { createProgram } from "../program/program.js";
+import { clouds } from "../testing/problems.js";
+import { solveInteriorPoint } from "./solveInteriorPoint.js";
+
+it.each([0, 0.002])("a working set reaches the optimum over all gates, radius %d", async (radius) => {
+  const { features, labels } = clouds(8, 50, 3, 2);
+  const gates = sampleGates(features, { count: 260, rng: createRng(2) });
+  expect(gates.count).toBe(260);
+  const options = { gates, norm: "l2", radius, beta: 0.005 } as const;
+  const result = await fitRelu(features, labels, 2, { ...options, tolerance: 1e-5 });
+  expect(result.status).toBe("optimal");
+  expect(result.workingSet).toBeLessThan(result.cones.open);
+  const kernels = chooseKernels();
+  const program = createProgram(features, { kind: "classes", labels, classCount: 2 }, options);
+  const coneSamples = distinctRows(program);
+  const cones = findOpenCones(program, coneSamples, kernels.workspace(openConesSize(program)));
+  const { directions } = cones;
+  const more = { kernels, tolerance: 1e-6, maximumIterations: 200, directions, coneSamples, where: "test" };
+  const whole = await solveInteriorPoint(takeGates(program, cones.open), more);
+  expect(whole.lowerBound).toBeLessThanOrEqual(result.objective.total);
+  expect(result.lowerBound).toBeLessThanOrEqual(whole.objective.total);
+  expect(result.objective.total).toBeLessThan(whole.objective.total * (1 + 2e-5));
+});
