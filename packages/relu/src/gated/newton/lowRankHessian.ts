@@ -49,7 +49,8 @@ export class LowRankHessian implements HessianSolver {
   private vectors!: Float64Array;
   private gram!: Float64Array;
   private spareGram!: Float64Array;
-  private start = 0;
+  private plusRoom = 0;
+  private minusRoom = 0;
   private readonly image: Float64Array;
   private readonly residual: Float64Array;
   private readonly uniform: boolean;
@@ -155,35 +156,25 @@ export class LowRankHessian implements HessianSolver {
   // Memory for this number of columns; grown with room to spare.
   private takeMemory(): void {
     const { count, blocks, plus, minus } = this;
-    const total = plus.count + minus.count;
-    const order = Math.max(1, total);
-    const lengths = [
-      blocks * count * count,
-      plus.count * plus.count,
-      minus.count * minus.count,
-      order * order,
-      plus.count,
-      minus.count,
-      order * count * 2,
-      this.program.samples * count,
-      count,
-      count,
-      count * count,
+    if (this.workspace !== undefined && plus.count <= this.plusRoom && minus.count <= this.minusRoom) return;
+    this.plusRoom = Math.max(this.plusRoom, Math.ceil(1.2 * plus.count));
+    this.minusRoom = Math.max(this.minusRoom, Math.ceil(1.2 * minus.count));
+    const [u, w] = [this.plusRoom, this.minusRoom];
+    const order = Math.max(1, u + w);
+    const needed = workspaceSize(
+      ...[blocks * count * count, u * u, w * w, order * order, u, w, order * count, this.program.samples * count],
+      ...[count, count, count * count],
       ...(this.uniform ? [order * this.width, order * order, order * order] : []),
-    ];
-    const needed = workspaceSize(...lengths);
-    if (this.workspace === undefined || this.workspace.capacity < needed) {
-      this.workspace = this.kernels.workspace(Math.ceil(1.3 * needed));
-      this.start = this.workspace.mark();
-    } else this.workspace.release(this.start);
+    );
+    this.workspace = this.kernels.workspace(needed);
     const take = (length: number) => this.workspace.float64(length);
     this.factors = take(blocks * count * count);
-    this.a = take(plus.count * plus.count);
-    this.c = take(minus.count * minus.count);
+    this.a = take(u * u);
+    this.c = take(w * w);
     this.mixed = take(order * order);
-    this.plusRight = take(plus.count);
-    this.minusRight = take(minus.count);
-    this.spare = take(order * count * 2);
+    this.plusRight = take(u);
+    this.minusRight = take(w);
+    this.spare = take(order * count);
     this.weighted = take(this.program.samples * count);
     this.vector = take(count);
     this.product = take(count);
