@@ -25,6 +25,10 @@ export interface OpenCones {
 }
 
 const ROUNDS = 40;
+/** Samples above which a gate's own vector is taken as the direction when it lies inside, and the search made only where it does not. */
+const MANY_SAMPLES = 3000;
+/** Near pairs kept; more would settle few further gates. */
+const MOST_PAIRS = 1_000_000;
 /** Share of the largest margin above the radius that is good enough for a direction. */
 const QUALITY = 0.5;
 
@@ -50,7 +54,11 @@ export function findOpenCones(
   const directions: Float64Array[] = [];
   for (let p = 0; p < gateCount; p++) {
     throwIfAborted(signal, "the search for open cones");
-    const verdict = separates(program, p, near) ? "closed" : search.run(p);
+    const verdict = separates(program, p, near)
+      ? "closed"
+      : rows.length > MANY_SAMPLES && search.tryGate(p)
+        ? "open"
+        : search.run(p);
     if (verdict === "open") {
       open.push(p);
       directions.push(search.direction.slice());
@@ -92,7 +100,7 @@ function nearPairs(program: ReluProgram, rows: Int32Array): Int32Array {
   const difference = new Float64Array(featureCount);
   const limit = 2 * radius * (1 - 1e-12);
   for (let a = 0; a < rows.length; a++) {
-    for (let b = 0; b < a; b++) {
+    for (let b = 0; b < a && pairs.length < 2 * MOST_PAIRS; b++) {
       for (let k = 0; k < featureCount; k++) {
         difference[k] = inputs[rows[a] * width + k] - inputs[rows[b] * width + k];
       }
@@ -133,6 +141,24 @@ class MarginSearch {
     let total = 0;
     for (const i of samples) total += lengthOf(inputs, i * width, width, 2);
     this.scale = total / Math.max(1, this.rows) || 1;
+  }
+
+  /** Whether the vector of gate p lies strictly inside its cone; it is then the direction. */
+  tryGate(p: number): boolean {
+    const { program, direction, samples } = this;
+    const { gates, width, featureCount, inputs, bits, gateCount, radius, dualExponent } = program;
+    const gateWidth = featureCount + (gates.bias ? 1 : 0);
+    for (let k = 0; k < width; k++) direction[k] = k < gateWidth ? gates.gates[p * gateWidth + k] : 0;
+    const size = lengthOf(direction, 0, width, 2);
+    if (!(size > 0)) return false;
+    for (let k = 0; k < width; k++) direction[k] /= size;
+    const reach = radius > 0 ? radius * lengthOf(direction, 0, featureCount, dualExponent) : 0;
+    for (const i of samples) {
+      let score = 0;
+      for (let k = 0; k < width; k++) score += direction[k] * inputs[i * width + k];
+      if ((bits[i * gateCount + p] === 1 ? score : -score) <= reach * (1 + 1e-12)) return false;
+    }
+    return true;
   }
 
   run(p: number): "open" | "closed" | "undecided" {
