@@ -74,7 +74,7 @@ export interface FitOptions extends WorkOptions<FitEvent> {
   readonly maxIterations?: number;
   /** Factored trainer: default 60. */
   readonly maxRounds?: number;
-  /** Factored trainer: evaluations of the objective in all. Default 6000. */
+  /** Factored trainer: evaluations of the objective in all. Default 6000, or 1500 where the exact trainer can take over. */
   readonly maxEvaluations?: number;
   /** Factored trainer: L-BFGS steps a round. Default 100. */
   readonly stepsPerRound?: number;
@@ -129,6 +129,8 @@ export interface FitResult {
   worstCase(points: NumericBatch, labels: SignLabels, radius: number | Radius): WorstCase;
 }
 
+/** Evaluations after which the exact trainer takes over where it may. */
+const handOverEvaluations = 1500;
 const factoredOptions = ["maxRounds", "maxEvaluations", "stepsPerRound", "maxNeurons", "smoothing"] as const;
 const knownOptions = [
   ...["radius", "beta", "activation", "loss", "classWeights", "sampleWeights", "hardMargins", "method", "tolerance"],
@@ -238,7 +240,7 @@ function fitAny(
     const settings = {
       tolerance,
       maxRounds: options.maxRounds ?? 60,
-      maxEvaluations: options.maxEvaluations ?? 6000,
+      maxEvaluations: options.maxEvaluations ?? (choice.mayHandOver ? handOverEvaluations : 6000),
       evaluationsPerRound: options.stepsPerRound ?? 100,
       timeLimitSeconds: timeLimit,
       smoothing: options.smoothing ?? ("auto" as const),
@@ -260,7 +262,8 @@ function fitAny(
     const first = factored(tolerance);
     trained = first;
     const gap = relativeGap(first);
-    if (choice.mayHandOver && gap > tolerance && first.status === "stalled") {
+    const spent = first.status === "evaluation-limit" && options.maxEvaluations === undefined;
+    if (choice.mayHandOver && gap > tolerance && (first.status === "stalled" || spent)) {
       const second = exact(tolerance);
       handedOver = { status: first.status, gap };
       // Keep the better end of either.

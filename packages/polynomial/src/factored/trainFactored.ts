@@ -165,6 +165,7 @@ export function trainFactored(
   for (; round < settings.maxRounds; round++) {
     throwIfAborted(signal, "training");
     const gapBefore = gapNow();
+    const lowerBefore = lower;
     // From a good start the bounds may meet before any step.
     if (round > 0 || !start) {
       const smoothing = currentSmoothing();
@@ -202,7 +203,8 @@ export function trainFactored(
       break;
     }
     stalledRounds = gapBefore - gapNow() < 0.02 * gapBefore ? stalledRounds + 1 : 0;
-    if (round > 0 && gapBefore - gapNow() < 0.3 * gapBefore) stuck = true;
+    // More cuts model the samples better but need more directions: take turns while the bound does not rise.
+    if (round > 0 && lower - lowerBefore < 0.05 * (best - lowerBefore)) stuck = !stuck;
     if (stalledRounds >= 4 && settings.smoothing === "auto" && !smooth && radius > 0) {
       smooth = true;
       stalledRounds = 0;
