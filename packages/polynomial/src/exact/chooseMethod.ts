@@ -1,5 +1,5 @@
 // Which trainer: exact (interior point) or factored (solvers.md 0). The exact one costs about 4 n N^2 + N^3 / 3 + 40 n p^3
-// operations an iteration with p = features + 1, N = p (p + 1) / 2, and holds 7 n p^2 + 2 n N numbers.
+// operations an iteration with p = features + 1, N = p (p + 1) / 2, and holds 8 n p^2 + 2 n N numbers.
 
 import { SettingError } from "@worstcase/core";
 import type { MarginLoss } from "../marginLoss.js";

@@ -201,7 +201,7 @@ export function solveInterior(
     direction(0, false, true);
     const affine = longestSteps(1);
     const after = complementarityAfter(affine.primal, affine.dual);
-    const power = 3;
+    const power = Math.min(affine.primal, affine.dual) > 0.5 ? 3 : 2;
     const sigma = Math.min(0.9, Math.max(1e-3, Math.max(after / gap, 0) ** power));
     direction(sigma * mu, true, false);
     const longest = longestSteps(1 / 0.9);
