@@ -27,7 +27,7 @@ describe("many more features than samples", () => {
   const [n, d] = [20, 60];
   const features: NumericBatch = { data: Float64Array.from({ length: n * d }, () => rng.normal() / 8), shape: [n, d] };
   const targets: NumericBatch = { data: Float64Array.from({ length: 2 * n }, () => rng.normal()), shape: [n, 2] };
-  const gates = sampleGates(features, { count: 10, rng });
+  const gates = sampleGates(features, { count: 7, rng });
   const answers: Answers = { kind: "regression", targets };
 
   it("meets the other trainer between their certified bounds, and its weights are the group norms", async () => {

@@ -185,7 +185,7 @@ describe("closed forms", () => {
   });
 
   it("three classes: the zero network is optimal when beta is large, and not when small; no bound above the objective", async () => {
-    const { features: cloud, labels: three } = clouds(4, 15, 3, 3);
+    const { features: cloud, labels: three } = clouds(4, 10, 3, 3);
     const zero: ReluNetwork = {
       ...{ kind: "relu-network", featureCount: 3, classCount: 3, neurons: 0, bias: true },
       first: new Float64Array(0),

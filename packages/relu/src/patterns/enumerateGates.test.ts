@@ -44,7 +44,7 @@ describe("samples in general position have as many cells as Cover counts", () =>
     expect(plain.cells).toBe(cover(n, Math.min(n, d)));
     expect(plain.cells - plain.count).toBe(textPatterns(features, plain).includes("1".repeat(n)) ? 1 : 0); // -g is silent then
     expect(new Set(textPatterns(features, plain)).size).toBe(plain.count);
-    if (n > d + 1 && d < 4) {
+    if (n > d + 1 && n < 15 && d < 4) {
       const biased = enumerateGates(features);
       expect(biased.cells).toBe(cover(n, d + 1));
       expect(biased.count).toBe(biased.cells - 1);
@@ -62,10 +62,10 @@ it("degenerate samples: the list is that of brute force over a fine sphere of ga
     fc.property(rows, (list) => {
       const features = batch(list);
       const set = enumerateGates(features, { bias: false });
-      // in the plane, gates at 20,000 angles off the integer directions meet every open cell
+      // in the plane, gates at 4,000 angles off the integer directions meet every open cell
       const found = new Set<string>();
-      for (let step = 0; step < 20_000; step++) {
-        const angle = (2 * Math.PI * (step + 0.4637)) / 20_000;
+      for (let step = 0; step < 4_000; step++) {
+        const angle = (2 * Math.PI * (step + 0.4637)) / 4_000;
         const text = list.map(([a, b]) => (a * Math.cos(angle) + b * Math.sin(angle) >= 0 ? 1 : 0)).join("");
         if (text.includes("1")) found.add(text);
       }
