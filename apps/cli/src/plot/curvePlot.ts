@@ -4,7 +4,7 @@
 
 import { ShapeError } from "@worstcase/core";
 
-export interface CurvePoint {
+interface CurvePoint {
   readonly x: number;
   readonly y: number;
   /** Ends of an interval around y, drawn as a band. */
@@ -21,7 +21,7 @@ export interface Curve {
   readonly dots?: boolean;
 }
 
-export interface CurveMark {
+interface CurveMark {
   readonly x: number;
   readonly label: string;
 }

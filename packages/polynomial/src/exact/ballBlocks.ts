@@ -63,7 +63,7 @@ export interface BallBlocks {
 }
 
 /** Lengths of the workspace arrays, in the order of `createBallBlocks`, without the step search. */
-export function ballSizes(n: number, { features: d, order: p, entries }: Dimensions): number[] {
+function ballSizes(n: number, { features: d, order: p, entries }: Dimensions): number[] {
   const block = n * p * p;
   return [
     ...Array<number>(8).fill(block),
