@@ -90,7 +90,7 @@ export interface AttackPart {
  * As the input of `lowerBound`; the points may be read block by block, and several attacks may share a sample: the sum of its
  * weights is what stays within its hinge weight.
  */
-export interface CertifierInput extends Omit<CertificateInput, "points" | "attack" | "weights"> {
+interface CertifierInput extends Omit<CertificateInput, "points" | "attack" | "weights"> {
   readonly points: NumericBatch | RowSource;
   readonly parts: readonly AttackPart[];
 }

@@ -30,7 +30,7 @@ export interface WorkerStart {
 }
 
 /** A `ClassFit` without its functions. */
-export type PlainClassFit = Omit<FitResult, "matrices" | "worstCase"> & {
+type PlainClassFit = Omit<FitResult, "matrices" | "worstCase"> & {
   readonly class: number;
   readonly constantObjective: number;
   readonly collapsed: boolean;

@@ -251,7 +251,7 @@ function chord(opening: number, reach: number, slope: number): [number, number] 
 }
 
 /** Writes to z the point of the ball, shrunk by a hair against rounding, at which slope'z is least. */
-export function steepestPoint(slope: Float64Array, norm: Norm, radius: number, z: Float64Array): void {
+function steepestPoint(slope: Float64Array, norm: Norm, radius: number, z: Float64Array): void {
   const r = radius * (1 - 1e-15);
   if (norm === "linf") {
     for (let k = 0; k < z.length; k++) z[k] = slope[k] > 0 ? -r : slope[k] < 0 ? r : 0;

@@ -12,8 +12,8 @@ import { type HingeData, type HingeState, type HingeValue, RobustHinge } from ".
 /** Width of the smoothed hinge, in margins. */
 export const HINGE_SMOOTHING = 2;
 /** First width of the smoothed norm; recentring multiplies it by NORM_DECAY down to a floor (higher where the norm has centres, l1 and linf). */
-export const NORM_SMOOTHING = 0.1;
-export const NORM_DECAY = 0.8;
+const NORM_SMOOTHING = 0.1;
+const NORM_DECAY = 0.8;
 const NORM_FLOOR = 1e-7;
 const CENTRED_FLOOR = 1e-2;
 

@@ -43,7 +43,7 @@ const CLOSENESS = 0.99;
 const PATIENCE = 6;
 
 /** Numbers the method takes from a workspace. */
-export function interiorPointSize(program: ReluProgram, sides: number, rows: Int32Array): number {
+function interiorPointSize(program: ReluProgram, sides: number, rows: Int32Array): number {
   const pairs = program.task === "multi-class" && program.loss !== "squared";
   const terms = program.samples * (pairs ? program.outputs - 1 : program.outputs);
   return workspaceSize(

@@ -130,7 +130,7 @@ function wholeBetween(value: number, argument: string, most: number): void {
 }
 
 /** Mean Euclidean length of the samples. */
-export function meanNorm(features: NumericBatch): number {
+function meanNorm(features: NumericBatch): number {
   const samples = sampleCount(features);
   const size = sampleSize(features);
   let total = 0;

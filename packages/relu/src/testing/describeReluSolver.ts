@@ -9,7 +9,7 @@ import { sampleGates } from "../patterns/sampleGates.js";
 import type { FitProgress, FitStatus } from "../proximal/minimise.js";
 import { clouds } from "./problems.js";
 
-export interface SolverOptions {
+interface SolverOptions {
   readonly gates: GateSet;
   readonly radius: number;
   readonly norm: "l1" | "l2" | "linf";
@@ -20,7 +20,7 @@ export interface SolverOptions {
   readonly onEvent?: (event: FitProgress) => void;
 }
 
-export interface Solved {
+interface Solved {
   readonly status: FitStatus;
   readonly objective: { readonly total: number };
   readonly lowerBound: number;

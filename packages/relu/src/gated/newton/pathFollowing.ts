@@ -38,7 +38,7 @@ export interface PathOutcome {
 }
 
 /** The best dual point of the run, before scaling; see certifier.ts. */
-export interface DualPoint {
+interface DualPoint {
   /** `[n, outputs, D]` */
   readonly slopes: Float64Array;
   readonly linear: number;
