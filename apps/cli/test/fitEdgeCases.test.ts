@@ -49,6 +49,12 @@ describe("fit", () => {
     await fit(clouds(6, new Array(15).fill(1)), "--radius", "0.3", "--beta", "0.01");
   });
 
+  it("a feature of absurd size, standardised", async () => {
+    const [first, ...others] = plain;
+    const [, ...rest] = first!.split(",");
+    await fit([["3e300", ...rest].join(","), ...others], "--radius", "0.3", "--beta", "0.01");
+  });
+
   it("equal points with opposite labels: the zero network, certified", async () => {
     const report = await fit(["1,2,0", "1,2,1"], "--radius", "0.5", "--beta", "0.01", ...own);
     expect([report.status, report.objective, report.neurons]).toEqual(["zero-optimal", 1, 0]);

@@ -62,7 +62,8 @@ export function checkSettings<S extends z.ZodObject>(schema: S, values: unknown)
     });
   const name = String(issues[0]!.path[0]);
   // zod says "Too small: expected number to be >=1"; the error adds its own "expected"
-  const expected = issues.map((issue) => issue.message.replace(/^[A-Z][a-z ]+: expected /, "")).join("; ");
+  const wanted = issues.map((issue) => issue.message.replace(/^[A-Z][a-z ]+: expected /, "")).join("; ");
+  const expected = received[name] === undefined ? "a value" : wanted;
   throw new SettingError({ argument: flagOf(name), expected, received: received[name] });
 }
 
