@@ -2,9 +2,10 @@
 // pilancilab/scnn at equal objective (both in this run); seconds of one proximal step against samples and gates.
 
 import { createRng, type NumericBatch } from "@worstcase/core";
-import { type FitGatedReluOptions, fitGatedRelu, type GatedReluResult, sampleGates } from "@worstcase/relu";
+import { type FitGatedReluOptions, fitGatedRelu, sampleGates } from "@worstcase/relu";
 import type { Row } from "../harness/compare.js";
 import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
+import { row, timed } from "./relu/measure.js";
 import { runScnn, scnnMissing } from "./relu/scnnPeer.js";
 import { type UciName, uciNames, uciTable } from "./relu/uciTables.js";
 
@@ -23,21 +24,6 @@ export const relu: Suite = {
     for (const name of context.quick ? uciNames.slice(0, 1) : uciNames) await gaps(context, name);
   },
 };
-
-async function timed(run: () => Promise<GatedReluResult>): Promise<{ seconds: number; result: GatedReluResult }> {
-  const before = process.cpuUsage();
-  const result = await run();
-  const { user, system } = process.cpuUsage(before);
-  return { seconds: (user + system) / 1e6, result };
-}
-
-const row = (name: string, seconds: number, first = seconds) => ({
-  name,
-  median: seconds,
-  minimum: seconds,
-  repeats: 1,
-  ratio: first / seconds,
-});
 
 async function gaps(context: SuiteContext, name: UciName): Promise<void> {
   const table = uciTable(name);

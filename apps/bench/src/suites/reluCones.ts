@@ -14,6 +14,7 @@ import {
 } from "@worstcase/relu";
 import type { Row } from "../harness/compare.js";
 import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
+import { row, timed } from "./relu/measure.js";
 import { scnnMissing } from "./relu/scnnPeer.js";
 import { runScnnRelu } from "./relu/scnnReluPeer.js";
 import { type UciName, uciNames, uciTable } from "./relu/uciTables.js";
@@ -35,21 +36,6 @@ export const reluCones: Suite = {
     else for (const name of ["Ionosphere", "Sonar", "wdbc"] as const) await againstScnn(context, name);
   },
 };
-
-async function timed<T>(run: () => Promise<T>): Promise<{ seconds: number; result: T }> {
-  const before = process.cpuUsage();
-  const result = await run();
-  const { user, system } = process.cpuUsage(before);
-  return { seconds: (user + system) / 1e6, result };
-}
-
-const row = (name: string, seconds: number, first = seconds) => ({
-  name,
-  median: seconds,
-  minimum: seconds,
-  repeats: 1,
-  ratio: first / seconds,
-});
 
 async function gaps(context: SuiteContext, name: UciName, count: number): Promise<void> {
   const table = uciTable(name);

@@ -250,7 +250,15 @@ describe("facial reduction", () => {
         for (const f of matrices) add(constant, f, rng.normal());
         add(constant, s0, -1);
         const problem = problemOf(objective, [constant, ...matrices]);
-        const result = solve(problem);
+        // also where the face decides nothing and the whole problem goes on, iterations are counted on
+        let latest = -1;
+        const result = solve(problem, {
+          onEvent: (event) => {
+            if (event.type !== "iteration") return;
+            expect(event.iteration).toBeGreaterThan(latest);
+            latest = event.iteration;
+          },
+        });
         expect(result.status).toBe("optimal");
         expect(result.check?.worst).toBeLessThan(1e-5);
       }),

@@ -20,6 +20,8 @@ export type Fallback = Lifted & { readonly warnings: NonNullable<Outcome["warnin
 export interface FaceOutcome {
   readonly outcome?: Outcome;
   readonly fallback?: Fallback | undefined;
+  /** Iterations announced on the way. */
+  readonly spent: number;
 }
 
 /**
@@ -49,29 +51,30 @@ export function* solveOnFace(
     step = run.next(command);
   }
   const inner = step.value;
+  const spent = inner.iterations + 1;
   const common = {
     iterations: inner.iterations + iterations,
     warmStart: "none" as const,
     warnings: [{ code: "reduced-to-face", message: note }, ...(inner.warnings ?? [])],
   };
   if ("certificate" in inner) {
-    if (inner.certificate.kind !== "primal-infeasible") return {};
+    if (inner.certificate.kind !== "primal-infeasible") return { spent };
     const { dual: onFace, multipliers } = inner.certificate;
     const dual = face.bases.map((basis, b) => expandDual(basis, onFace[b], problem.blocks[b].kind === "psd"));
     const certificate: Ray = { kind: "primal-infeasible", dual, multipliers };
     const { improvement, worst } = checkCertificate(problem, certificate);
-    if (!(improvement > 0 && worst <= tolerance)) return {};
-    return { outcome: { ...common, status: "primal-infeasible", certificate } };
+    if (!(improvement > 0 && worst <= tolerance)) return { spent };
+    return { outcome: { ...common, status: "primal-infeasible", certificate }, spent };
   }
   const lifted = inner.point && liftPoint(problem, face, inner.point, tolerance);
   if (inner.status === "optimal" && lifted && lifted.worst <= ACCEPT * tolerance) {
-    return { outcome: { ...common, status: "optimal", point: lifted.point } };
+    return { outcome: { ...common, status: "optimal", point: lifted.point }, spent };
   }
   if (inner.status === "optimal" || inner.status === "stalled") {
-    return { fallback: lifted && { ...lifted, warnings: common.warnings } };
+    return { fallback: lifted && { ...lifted, warnings: common.warnings }, spent };
   }
   const point = lifted?.point ?? (inner.point && embed(problem, face, inner.point));
-  return { outcome: { ...common, status: inner.status, point } };
+  return { outcome: { ...common, status: inner.status, point }, spent };
 }
 
 /** The point as it is: Y feasible, S positive semidefinite on the face only. */

@@ -48,10 +48,12 @@ function* run(problem: SdpProblem, settings: SdpSettings, kernels: Kernels, face
   const obvious = faces > 0 ? faceOfTerms(problem, kernels) : undefined;
   const announced = obvious !== undefined;
   let fallback: Fallback | undefined;
+  let first = 0;
   if (obvious) {
     const found = yield* solveOnFace(problem, settings, obvious, onFace, { announce: true, iterations: 0 });
     if (found.outcome) return found.outcome;
     fallback = found.fallback;
+    first = found.spent;
   }
   const base = { warmStart: "none" } as const;
   const reduced = reduce(problem, kernels);
@@ -75,9 +77,9 @@ function* run(problem: SdpProblem, settings: SdpSettings, kernels: Kernels, face
     if (command !== "continue") return { ...base, status: command, point: undefined, iterations: 0 };
   }
   const iterate = new Iterate(problem, reduced, kernels.workspace(count));
-  return yield* iterations(problem, settings, iterate, fallback, function* (iteration, direction) {
+  return yield* iterations(problem, settings, iterate, { fallback, first }, function* (iteration, direction) {
     const face = faces > 0 ? faceOfDirection(problem, direction, kernels) : undefined;
-    if (!face) return {};
+    if (!face) return { spent: 0 };
     return yield* solveOnFace(problem, settings, face, onFace, { announce: false, iterations: iteration });
   });
 }
@@ -111,7 +113,7 @@ function* iterations(
   problem: SdpProblem,
   { tolerance, maximumIterations }: SdpSettings,
   iterate: Iterate,
-  known: Fallback | undefined,
+  begin: { readonly fallback: Fallback | undefined; readonly first: number },
   tryFace: (iteration: number, direction: Float64Array) => Generator<StartEvent | IterationEvent, FaceOutcome, Command>,
 ): Run {
   const { reduced } = iterate;
@@ -126,7 +128,7 @@ function* iterations(
     undo();
     return { point: moved, worst: checkSolution(problem, moved).worst };
   };
-  let fallback = known;
+  let { fallback } = begin;
   const stopped = (status: Stop, iteration: number): Outcome => {
     const best = point();
     const common = { iterations: iteration, warmStart: "none" } as const;
@@ -158,7 +160,7 @@ function* iterations(
     dualResidual: Number.POSITIVE_INFINITY,
     complementarity: Number.POSITIVE_INFINITY,
   };
-  for (let iteration = 0; ; iteration++) {
+  for (let iteration = begin.first; ; iteration++) {
     const measures = iterate.measure();
     const { primalResidual, dualResidual, gap } = measures;
     const merit = Math.max(primalResidual, dualResidual, gap);
@@ -179,14 +181,14 @@ function* iterations(
       return { status: certificate.kind, certificate, best: point(), iterations: iteration, warmStart: "none" };
     }
     if (command !== "continue") return stopped(command, iteration);
-    if (iteration === maximumIterations) return stopped("iteration-limit", iteration);
+    if (iteration >= maximumIterations) return stopped("iteration-limit", iteration);
     const patience = iterate.escalated ? 8 : 40;
     let escalated: ReturnType<typeof escalate> = false;
     if (merit < 0.9 * bestMerit) {
       bestMerit = merit;
       sinceBest = 0;
     } else sinceBest++;
-    const tiny = iteration > 0 && Math.max(primalStep, dualStep) < 1e-6;
+    const tiny = iteration > begin.first && Math.max(primalStep, dualStep) < 1e-6;
     const wrecked = iterate.escalated && merit > 100 * iterate.bestMerit;
     // the careful form near its end: three steps without a factor of SLOW
     const slow = iterate.careful && merit > SLOW * recent[0] && bestMerit < LATE;
@@ -212,6 +214,7 @@ function* iterations(
       looks++;
       const found = yield* tryFace(iteration + 1, expandVariables(problem, reduced, iterate.dx));
       if (found.outcome) return found.outcome;
+      iteration += found.spent;
       // the same face would be found again
       if (found.fallback) looks = LOOKS;
       if (found.fallback && !(fallback && fallback.worst <= found.fallback.worst)) fallback = found.fallback;

@@ -38,8 +38,13 @@ export function runScnn(problem: {
   readonly target: number;
   readonly within: number;
 }): ScnnRun {
+  return runScript(script, problem) as ScnnRun;
+}
+
+/** Runs a script with the problem as JSON on its input; the last line of its output is the result. */
+export function runScript(text: string, problem: object): unknown {
   const options = { env: environment(), input: JSON.stringify(problem), maxBuffer: 2 ** 28 };
-  const { stdout, stderr, status } = spawnSync(python(), ["-c", script], options);
+  const { stdout, stderr, status } = spawnSync(python(), ["-c", text], options);
   if (status !== 0) throw new Error(`scnn failed: ${String(stderr).slice(-2000)}`);
   return JSON.parse(String(stdout).trim().split("\n").at(-1) ?? "");
 }

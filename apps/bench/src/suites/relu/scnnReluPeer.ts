@@ -4,7 +4,7 @@
 // Run with its default tolerances first, then with tolerances 100 times smaller until the objective is within `within` of `target` and the
 // relative violation within `within`, or `secondsLimit` is spent: the last run counts. Objective and violation are evaluated by this script.
 
-import { spawnSync } from "node:child_process";
+import { runScript } from "./scnnPeer.js";
 
 export interface ScnnReluRun {
   readonly objective: number;
@@ -24,17 +24,7 @@ export function runScnnRelu(problem: {
   readonly within: number;
   readonly secondsLimit: number;
 }): ScnnReluRun {
-  const env = {
-    ...process.env,
-    PYTHONPATH: process.env.WORSTCASE_SCNN ?? "",
-    OMP_NUM_THREADS: "1",
-    OPENBLAS_NUM_THREADS: "1",
-  };
-  const python = process.env.WORSTCASE_PYTHON ?? "python3";
-  const options = { env, input: JSON.stringify(problem), maxBuffer: 2 ** 28 };
-  const { stdout, stderr, status } = spawnSync(python, ["-c", script], options);
-  if (status !== 0) throw new Error(`scnn failed: ${String(stderr).slice(-2000)}`);
-  return JSON.parse(String(stdout).trim().split("\n").at(-1) ?? "");
+  return runScript(script, problem) as ScnnReluRun;
 }
 
 const script = `
