@@ -4,7 +4,7 @@
 //   backward, for the gradient g of x': each convolution by its transpose, each ReLU by the mask (output > 0), so relu'(0) = 0 as in PyTorch.
 // Images [n, 32, 32, 3]; the features are the averages over the last map, [n, features].
 
-import { tf } from "@worstcase/tensor";
+import { reluGradient, tf } from "@worstcase/tensor";
 import { inputShape } from "./architecture.js";
 import type { Affine, FoldedBlock, FoldedNetwork, PlainArray } from "./fold.js";
 
@@ -121,7 +121,7 @@ export class FrozenNetwork {
       let perMap = tf.div(tf.tensor4d(featureGradient, [count, 1, 1, this.featureCount]), area) as Tensor4D;
       if (!this.finalNorm) return tf.tile(perMap, [1, lastSize[0], lastSize[1], 1]);
       perMap = tf.mul(perMap, tf.reshape(this.finalNorm.scale, [-1]));
-      return tf.mul(tf.step(kept.last!), perMap) as Tensor4D;
+      return reluGradient(tf.tile(perMap, [1, lastSize[0], lastSize[1], 1]), kept.last!);
     });
     for (let i = this.blocks.length - 1; i >= 0; i--) {
       const block = this.blocks[i]!;
@@ -131,8 +131,8 @@ export class FrozenNetwork {
       gradient = next;
     }
     const pixels = tf.tidy(() => {
-      const masked = kept.stem ? tf.mul(gradient, tf.step(kept.stem)) : gradient;
-      return convolve(masked as Tensor4D, this.stemBack, 1, null, false);
+      const masked = kept.stem ? reluGradient(gradient, kept.stem) : gradient;
+      return convolve(masked, this.stemBack, 1, null, false);
     });
     tf.dispose([gradient, kept.stem, kept.last].filter((tensor) => tensor !== null));
     const data = (await pixels.data()) as Float32Array;
@@ -170,7 +170,7 @@ function preForward(block: BlockTensors, x: Tensor4D): BlockOutput {
 }
 
 function preBackward(block: BlockTensors, { outer, inner }: BlockMasks, gradient: Tensor4D): Tensor4D {
-  const entry = mask(innerGradient(block, inner, gradient), outer);
+  const entry = reluGradient(innerGradient(block, inner, gradient), outer);
   return block.shortcut ? entry : tf.add(entry, gradient);
 }
 
@@ -184,22 +184,18 @@ function postForward(block: BlockTensors, x: Tensor4D): BlockOutput {
 }
 
 function postBackward(block: BlockTensors, { outer, inner }: BlockMasks, gradient: Tensor4D): Tensor4D {
-  const masked = mask(gradient, outer);
+  const masked = reluGradient(gradient, outer);
   const main = innerGradient(block, inner, masked);
   return block.shortcut ? main : tf.add(main, masked);
 }
 
 /** Through both convolutions and, for stride 2, the projected shortcut, which is joined before the pixels are put back in their places. */
 function innerGradient(block: BlockTensors, inner: Tensor4D, gradient: Tensor4D): Tensor4D {
-  const middle = mask(convolve(gradient, block.secondBack, 1, null, false), inner);
+  const middle = reluGradient(convolve(gradient, block.secondBack, 1, null, false), inner);
   const main = convolve(middle, block.firstBack, 1, null, false);
   if (block.stride === 1) return main;
   const side = block.shortcutBack && tf.conv2d(gradient, block.shortcutBack, 1, "valid");
   return spreadPixels(side ? tf.add(main, side) : main);
-}
-
-function mask(gradient: Tensor4D, output: Tensor4D): Tensor4D {
-  return tf.mul(gradient, tf.step(output));
 }
 
 /** [n, h, w, (row parity, column parity, c)] to [n, 2 h, 2 w, c]. */
