@@ -63,8 +63,11 @@ export function checkSettings<S extends z.ZodObject>(schema: S, values: unknown)
   const name = String(issues[0]!.path[0]);
   // zod says "Too small: expected number to be >=1"; the error adds its own "expected"
   const wanted = issues.map((issue) => issue.message.replace(/^[A-Z][a-z ]+: expected /, "")).join("; ");
-  const expected = received[name] === undefined ? "a value" : wanted;
-  throw new SettingError({ argument: flagOf(name), expected, received: received[name] });
+  const argument = flagOf(name);
+  if (received[name] !== undefined) throw new SettingError({ argument, expected: wanted, received: received[name] });
+  const meaning = schema.shape[name]?.description;
+  const hint = meaning ? `it has no default: ${meaning}` : "it has no default";
+  throw new SettingError({ argument, expected: "a value", received: undefined, hint });
 }
 
 /** Throws SettingError when a flag says something else than what a continued run was started with; `complete` checks and fills in settings. */
