@@ -67,6 +67,8 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
   const dual = { slopes: new Float64Array(program.samples * row), linear: 0, quadratic: 0 };
   let mu = options.start ? WARM_MU : FIRST_MU;
   let steps = 0;
+  // gates leave once at each mu only, so that the sets of one mu cannot repeat
+  let shed = false;
   let iteration = 0;
   let lastPause = performance.now();
   system.setGates(supportOf(pieces, row), pieces, mu);
@@ -104,8 +106,10 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
     const own = system.residual();
     const settled = system.size === 0 || own < 0.5 * smoothing;
     if (settled || steps >= MOST_STEPS) {
-      const chosen = nextGates(system.gates, certifier.violations, 1 + 0.3 * smoothing, pieces, row, system);
+      const limit = 1 + 0.3 * smoothing;
+      const chosen = nextGates(system.gates, certifier.violations, limit, pieces, row, system, !shed);
       if (chosen !== null) {
+        shed = true;
         if (!NewtonSystem.fits(program, chosen.length)) return finish("stalled");
         system.writePieces(pieces);
         system.setGates(chosen, pieces, mu);
@@ -115,6 +119,7 @@ export async function followPath(program: ReluProgram, kernels: Kernels, options
       }
       if (mu < 1e-13) return finish("stalled");
       mu *= SHRINK;
+      shed = false;
       steps = 0;
       system.evaluate(mu);
     }
@@ -133,7 +138,7 @@ function supportOf(pieces: Float64Array, row: number): Int32Array {
   return Int32Array.from(found);
 }
 
-// The working set with the most violated missing gates, without those that are clearly idle; null when none is missing.
+// The working set with the most violated missing gates and, if `shed`, without those that are clearly idle; null when none is missing.
 function nextGates(
   gates: Int32Array,
   violations: Float64Array,
@@ -141,6 +146,7 @@ function nextGates(
   pieces: Float64Array,
   row: number,
   system: NewtonSystem,
+  shed: boolean,
 ): Int32Array | null {
   const inside = new Set(gates);
   const missing: number[] = [];
@@ -152,7 +158,7 @@ function nextGates(
   for (const p of gates) {
     let size = 0;
     for (let k = p * row; k < (p + 1) * row; k++) size = Math.max(size, Math.abs(pieces[k]));
-    if (violations[p] > 0.7 || size > 0.1) kept.push(p);
+    if (!shed || violations[p] > 0.7 || size > 0.1) kept.push(p);
   }
   const added = missing.slice(0, Math.max(FIRST_GATES, Math.floor(gates.length / 3)));
   return Int32Array.from([...kept, ...added]).sort();
