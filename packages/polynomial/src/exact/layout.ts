@@ -52,7 +52,8 @@ export function createLayout(features: number, activation: { a: number; b: numbe
       next++;
     }
   }
-  return { ...dimensions, row, column, entry, lift, weight, liftedWeight };
+  // A plain literal: one made by spreading has a new hidden class in every solve, and the loops on it are compiled anew.
+  return { features: d, order: p, entries, free: dimensions.free, row, column, entry, lift, weight, liftedWeight };
 }
 
 /** target <- target + factor * gradient of <matrix, W(v)>; matrix symmetric `[p, p]`, target `[N]` (corner left alone). */
@@ -106,19 +107,21 @@ export function addKronecker(layout: Layout, k: Float64Array, lifted: boolean, h
   symmetriseBlocked(k, n);
   const last = n - 1;
   hessian.fill(0, last * n, n * n);
-  // With K symmetric the four terms are two: (K[ad, bc] + K[ac, bd]) / 2; rows of K are read in order.
-  for (let c = 0, v = 0; c < p; c++) {
-    for (let e = c; e < p; e++, v++) {
+  // With K symmetric the four terms are two: (K[ea, cb] + K[eb, ca]) / 2. All rows read for one e stay in the cache.
+  for (let e = 0; e < p; e++) {
+    const entriesE = e * p;
+    for (let c = 0; c <= e; c++) {
+      const entriesC = c * p;
+      const v = entry[entriesC + e];
       const factor = 0.5 * scale[v];
       const target = v * n;
-      const entriesC = c * p;
-      const entriesE = e * p;
       for (let a = 0, u = 0; a <= c; a++) {
-        const rowE = entry[entriesE + a] * n;
-        const rowC = entry[entriesC + a] * n;
+        const row = entry[entriesE + a] * n;
+        const column = entry[entriesC + a];
         const end = a < c ? p : e + 1;
         for (let b = a; b < end; b++, u++) {
-          hessian[target + u] += factor * scale[u] * (k[rowE + entry[entriesC + b]] + k[rowC + entry[entriesE + b]]);
+          hessian[target + u] +=
+            factor * scale[u] * (k[row + entry[entriesC + b]] + k[entry[entriesE + b] * n + column]);
         }
       }
     }
