@@ -7,14 +7,16 @@
 
 import { workspaceSize } from "@worstcase/linalg";
 import type { AttackPart } from "../certificate.js";
-import { matchClasses, type SignedMoments } from "./matchClasses.js";
+import { heavierExcess, type MatchedSamples, matchClasses, type SignedMoments } from "./matchClasses.js";
 import type { ObjectiveProblem } from "./objective.js";
 import { everyRow, spreadIndices } from "./rowSource.js";
 
 /** Most pairs of neurons: with k pairs the adversary moves the score by a share a r^2 / (c k). */
-const mostPairs = 12;
+const mostPairs = 20;
 /** Samples that decide on the directions and on whether a match is possible. */
 const sampleSize = 2048;
+/** Weight of the heavier class that a match may choose from, in that of the lighter one. */
+const spareWeight = +(process.env.SW ?? 4);
 
 export interface ConstantPair {
   /** v_j `[count, d]` with one sign for all; empty when the activation has no constant part. */
@@ -40,9 +42,9 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
   const own = workspace.float64(d * d);
   const other = workspace.float64(d * d);
   const values = workspace.float64(d);
-  const few = spreadIndices(n, Math.min(n, sampleSize));
-  const sampled = { indices: few, weights: levelled(few) };
-  const moments = signedMoments(sampled.indices, sampled.weights);
+  const all = withSpareWeight();
+  const few = spreadIndices(all.length, Math.min(all.length, sampleSize)).map((t) => all[t]);
+  const moments = signedMoments(few, levelled(few, 0));
 
   // Rows of the moment become its eigenvectors, shortest directions first.
   const failed = workspace.syevd(d, own, d, values) !== 0;
@@ -85,19 +87,51 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
     return { matrix, mean: means[1].map((value, l) => value - means[0][l]) };
   }
 
-  /** Hinge weights of some samples, scaled to the lighter class's total on both sides. */
-  function levelled(indices: Int32Array): Float64Array {
-    const sums = [0, 0];
+  /** All of the lighter class and an even choice of the heavier one that could weigh `spareWeight` times as much. */
+  function withSpareWeight(): Int32Array {
+    const share = Math.min(1, (spareWeight * lightest) / mass[1 - lighter]);
+    let passed = 0;
+    return everyRow(n).filter((i) => {
+      if (side(i) === lighter) return true;
+      passed += share;
+      if (passed < 1 - 1e-9) return false;
+      passed -= 1;
+      return true;
+    });
+  }
+
+  /** Hinge weight of a side of some samples. */
+  function massOf(indices: Int32Array): [number, number] {
+    const sums: [number, number] = [0, 0];
     for (const i of indices) sums[side(i)] += hingeWeights[i];
-    return Float64Array.from(indices, (i) => (hingeWeights[i] * lightest) / (sums[side(i)] || 1));
+    return sums;
+  }
+
+  /** Hinge weights of some samples, scaled to the lighter class's total on both sides, and `excess` more on the heavier. */
+  function levelled(indices: Int32Array, excess: number): Float64Array {
+    const sums = massOf(indices);
+    const total = (own: number) => (own === lighter ? lightest : lightest + excess);
+    return Float64Array.from(indices, (i) => (hingeWeights[i] * total(side(i))) / (sums[side(i)] || 1));
   }
 
   function match(): AttackPart | null {
     if (!(radius > 0) || !(lightest > 0)) return null;
-    const trial = matchClasses(problem, sampled.indices, sampled.weights, moments);
-    if (!trial || few.length === n) return trial;
-    const all = everyRow(n);
-    const weights = levelled(all);
-    return matchClasses(problem, all, weights, signedMoments(all, weights));
+    const available = massOf(all);
+    const room = available[1 - lighter] - lightest;
+    const excess = Math.min(room, activation.c > 0 ? (heavierExcess * problem.beta) / activation.c : 0);
+    const matched = (samples: Int32Array): MatchedSamples => {
+      // Each side of some samples stands for that side of all.
+      const own = massOf(samples);
+      const most = (i: number) => (hingeWeights[i] * available[side(i)]) / (own[side(i)] || 1);
+      return {
+        samples,
+        weights: levelled(samples, excess),
+        largest: Float64Array.from(samples, most),
+        lighter: lighter === 1 ? 1 : -1,
+      };
+    };
+    const trial = matchClasses(problem, matched(few), moments);
+    if (!trial || few.length === all.length) return trial;
+    return matchClasses(problem, matched(all), signedMoments(all, levelled(all, 0)));
   }
 }

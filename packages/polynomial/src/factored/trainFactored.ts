@@ -155,7 +155,10 @@ export function trainFactored(
       bestSigns = constantSigns;
     }
   }
+  if (process.env.TRACE) console.log('start', best, lower, n);
   if (constant.attack) offerRaised(constant.attack);
+  if (process.env.TRACE) console.log('raised', best, lower, (best-lower)/best, seconds());
+ if (process.env.TRACE==='2') process.exit();
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
 
   let smooth = settings.smoothing === "always";
