@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { batch, normals } from "../../test/support.js";
 import { paperActivation } from "../activation.js";
 import { fitPolynomial } from "../fit.js";
+import { clampToSum } from "./clampToSum.js";
 import { constantPair } from "./constantPair.js";
 import { everyRow, rowsOf, spreadIndices } from "./rowSource.js";
 import { prepareTrainingData } from "./trainingData.js";
@@ -35,15 +36,72 @@ test("no match where the ball is too small, none at radius 0", () => {
   const data = prepareTrainingData(points);
   const hingeWeights = new Float64Array(200).fill(1 / 200);
   const problem = { data, labels, hingeWeights, beta: 1e-3, activation: paperActivation };
-  expect(constantPair({ ...problem, radius: 0.1 }).attack).toBeNull();
-  expect(constantPair({ ...problem, radius: 0 }).attack).toBeNull();
-  const matched = constantPair({ ...problem, radius: 1.5 }).attack;
+  expect(constantPair({ ...problem, radius: 0.1 }).match()).toBeNull();
+  expect(constantPair({ ...problem, radius: 0 }).match()).toBeNull();
+  const matched = constantPair({ ...problem, radius: 1.5 }).match();
   expect(matched).not.toBeNull();
   const { coordinates, basis = new Float64Array(0) } = matched?.attack ?? { coordinates: new Float64Array(0) };
   const rank = basis.length / 4;
   for (let i = 0; i < 200; i++) {
     expect(Math.hypot(...coordinates.subarray(i * rank, (i + 1) * rank))).toBeLessThanOrEqual(1.5 * (1 + 1e-12));
   }
+});
+
+/** One positive in ten inside a ball of negatives, and as many negatives far away as near. */
+function overlapping(n: number, d: number) {
+  const rng = createRng(5);
+  const data = normals(rng, n * d, 0.15);
+  const labels = Float64Array.from({ length: n }, (_, i) => (i % 10 === 0 ? 1 : -1));
+  for (let i = 0; i < n; i++) {
+    data[i * d] += labels[i] > 0 ? 0.3 : 0;
+    if (labels[i] < 0 && i % 2 === 1) data[i * d + 1] += 2;
+  }
+  return { points: batch(data, d), labels };
+}
+
+test("far samples of the heavier class leave a match, and a few samples start one of many", () => {
+  const settings = { radius: 0.4, beta: 1e-3, tolerance: 2e-2, method: "factored" } as const;
+  for (const n of [300, 5000]) {
+    const { points, labels } = overlapping(n, 6);
+    const fit = fitPolynomial(points, labels, settings);
+    expect(fit.status).toBe("optimal");
+    expect(fit.evaluations).toBeLessThan(5);
+    // The constant -1 has hinge 2/10.
+    expect(fit.lowerBound).toBeGreaterThan(0.196);
+    expect(fit.lowerBound).toBeLessThanOrEqual(fit.objective.total);
+  }
+  const { points, labels } = overlapping(300, 6);
+  const data = prepareTrainingData(points);
+  const hingeWeights = new Float64Array(300).fill(1 / 300);
+  const match = constantPair({
+    ...{ data, labels, hingeWeights, radius: 0.4, beta: 1e-3, activation: paperActivation },
+  }).match();
+  let [light, near, far] = [0, 0, 0];
+  match?.samples.forEach((i, t) => {
+    const p = match.weights[t];
+    expect(p).toBeGreaterThanOrEqual(0);
+    expect(p).toBeLessThanOrEqual(1 / 300 + 1e-15);
+    if (labels[i] > 0) light += p;
+    else if (i % 2 === 1) far += p;
+    else near += p;
+  });
+  expect(light).toBeCloseTo(0.1, 12);
+  expect(near + far).toBeGreaterThan(0.1);
+  expect(far).toBeLessThan(0.1 * near);
+});
+
+test("clamping keeps the total: the nearest point of the box with that sum", () => {
+  const values = Float64Array.of(5, 1, -2, 0.5);
+  clampToSum(values, Float64Array.of(1, 1, 1, 1), 1.5);
+  // Shift 0.5: 1 (its most), 0.5, 0, 0.
+  expect(Array.from(values)).toEqual([1, expect.closeTo(0.5, 12), 0, expect.closeTo(0, 12)]);
+  const full = Float64Array.of(0, 3);
+  clampToSum(full, Float64Array.of(1, 2), 3);
+  expect(full[0]).toBeCloseTo(1, 12);
+  expect(full[1]).toBeCloseTo(2, 12);
+  const none = Float64Array.of(0, 3);
+  clampToSum(none, Float64Array.of(1, 2), 0);
+  expect(none[0] + none[1]).toBeLessThan(1e-12);
 });
 
 describe("rows", () => {

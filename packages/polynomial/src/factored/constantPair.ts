@@ -7,7 +7,8 @@
 
 import { workspaceSize } from "@worstcase/linalg";
 import type { AttackPart } from "../certificate.js";
-import { heavierExcess, type MatchedSamples, matchClasses, type SignedMoments } from "./matchClasses.js";
+import type { SignedMoments } from "./classDifferences.js";
+import { heavierExcess, type MatchedSamples, matchClasses, type Potential } from "./matchClasses.js";
 import type { ObjectiveProblem } from "./objective.js";
 import { everyRow, spreadIndices } from "./rowSource.js";
 
@@ -16,16 +17,14 @@ const mostPairs = 20;
 /** Samples that decide on the directions and on whether a match is possible. */
 const sampleSize = 2048;
 /** Weight of the heavier class that a match may choose from, in that of the lighter one. */
-const spareWeight = +(process.env.SW ?? 4);
+const spareWeight = 2.5;
 
 export interface ConstantPair {
   /** v_j `[count, d]` with one sign for all; empty when the activation has no constant part. */
   readonly vectors: Float64Array;
   readonly sign: number;
-  /** The match of all samples; null where the ball is too small for it. */
-  readonly attack: AttackPart | null;
-  /** 1 for the samples of the heavier class, `[samples]`. */
-  readonly heavier: Uint8Array;
+  /** The match, on all samples of the lighter class; null where the ball is too small for it. Ends early at a part that is accepted. */
+  match(accept?: (part: AttackPart) => boolean): AttackPart | null;
 }
 
 export function constantPair(problem: ObjectiveProblem): ConstantPair {
@@ -42,8 +41,8 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
   const own = workspace.float64(d * d);
   const other = workspace.float64(d * d);
   const values = workspace.float64(d);
-  const all = withSpareWeight();
-  const few = spreadIndices(all.length, Math.min(all.length, sampleSize)).map((t) => all[t]);
+  const everything = everyRow(n);
+  const few = spreadIndices(n, Math.min(n, sampleSize));
   const moments = signedMoments(few, levelled(few, 0));
 
   // Rows of the moment become its eigenvectors, shortest directions first.
@@ -57,8 +56,7 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
       vectors[(2 * j + 1) * d + l] = -length * own[j * d + l];
     }
   }
-  const heavier = Uint8Array.from({ length: n }, (_, i) => (side(i) === lighter ? 0 : 1));
-  return { vectors, sign: lighter === 1 ? -1 : 1, attack: match(), heavier };
+  return { vectors, sign: lighter === 1 ? -1 : 1, match };
 
   /** Second moments of the lighter class stay in `own`. */
   function signedMoments(indices: Int32Array, weights: Float64Array): SignedMoments {
@@ -87,17 +85,38 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
     return { matrix, mean: means[1].map((value, l) => value - means[0][l]) };
   }
 
-  /** All of the lighter class and an even choice of the heavier one that could weigh `spareWeight` times as much. */
-  function withSpareWeight(): Int32Array {
-    const share = Math.min(1, (spareWeight * lightest) / mass[1 - lighter]);
-    let passed = 0;
-    return everyRow(n).filter((i) => {
-      if (side(i) === lighter) return true;
-      passed += share;
-      if (passed < 1 - 1e-9) return false;
-      passed -= 1;
-      return true;
-    });
+  /**
+   * All of the lighter class, and of the heavier one the samples with the highest scores, until they could weigh `spareWeight`
+   * times as much.
+   */
+  function chosenBy({ basis, quadratic, linear }: Potential): Int32Array {
+    const k = basis.length / d;
+    const score = new Float64Array(n);
+    const memory = kernels.workspace(workspaceSize(blockRows * d, k * d, blockRows * k, k * k, blockRows * k));
+    const source = memory.float64(blockRows * d);
+    const directions = memory.float64(k * d);
+    const rotated = memory.float64(blockRows * k);
+    const square = memory.float64(k * k);
+    const along = memory.float64(blockRows * k);
+    directions.set(basis);
+    square.set(quadratic);
+    for (let from = 0; from < n; from += blockRows) {
+      const size = Math.min(blockRows, n - from);
+      rows.gather(everything, from, size, source);
+      memory.gemm(false, true, size, k, d, 1, source, d, directions, d, 0, rotated, k);
+      memory.gemm(false, false, size, k, k, 1, rotated, k, square, k, 0, along, k);
+      for (let t = 0; t < size; t++) {
+        for (let l = 0; l < k; l++) score[from + t] += rotated[t * k + l] * (along[t * k + l] + linear[l]);
+      }
+    }
+    const order = everything.filter((i) => side(i) !== lighter).sort((i, j) => score[j] - score[i]);
+    let held = 0;
+    const kept = Uint8Array.from({ length: n }, (_, i) => (side(i) === lighter ? 1 : 0));
+    for (let t = 0; t < order.length && held < spareWeight * lightest; t++) {
+      kept[order[t]] = 1;
+      held += hingeWeights[order[t]];
+    }
+    return everything.filter((i) => kept[i] > 0);
   }
 
   /** Hinge weight of a side of some samples. */
@@ -114,24 +133,28 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
     return Float64Array.from(indices, (i) => (hingeWeights[i] * total(side(i))) / (sums[side(i)] || 1));
   }
 
-  function match(): AttackPart | null {
+  function match(accept?: (part: AttackPart) => boolean): AttackPart | null {
     if (!(radius > 0) || !(lightest > 0)) return null;
-    const available = massOf(all);
-    const room = available[1 - lighter] - lightest;
-    const excess = Math.min(room, activation.c > 0 ? (heavierExcess * problem.beta) / activation.c : 0);
-    const matched = (samples: Int32Array): MatchedSamples => {
-      // Each side of some samples stands for that side of all.
-      const own = massOf(samples);
-      const most = (i: number) => (hingeWeights[i] * available[side(i)]) / (own[side(i)] || 1);
-      return {
-        samples,
-        weights: levelled(samples, excess),
-        largest: Float64Array.from(samples, most),
-        lighter: lighter === 1 ? 1 : -1,
-      };
+    const whole = few.length === n;
+    const trial = matchClasses(problem, matched(few, mass[1 - lighter]), moments, whole ? accept : undefined);
+    if (!trial || whole) return trial?.part ?? null;
+    const all = chosenBy(trial.potential);
+    return matchClasses(problem, matched(all, massOf(all)[1 - lighter]), trial.potential, accept)?.part ?? null;
+  }
+
+  /** Some samples as they stand for samples whose heavier class may weigh `available`. */
+  function matched(samples: Int32Array, available: number): MatchedSamples {
+    const excess = activation.c > 0 ? (heavierExcess * problem.beta) / activation.c : 0;
+    const own = massOf(samples);
+    const most = (i: number) => {
+      const part = side(i);
+      return (hingeWeights[i] * (part === lighter ? lightest : available)) / (own[part] || 1);
     };
-    const trial = matchClasses(problem, matched(few), moments);
-    if (!trial || few.length === all.length) return trial;
-    return matchClasses(problem, matched(all), signedMoments(all, levelled(all, 0)));
+    return {
+      samples,
+      weights: levelled(samples, Math.min(excess, available - lightest)),
+      largest: Float64Array.from(samples, most),
+      lighter: lighter === 1 ? 1 : -1,
+    };
   }
 }

@@ -155,10 +155,8 @@ export function trainFactored(
       bestSigns = constantSigns;
     }
   }
-  if (process.env.TRACE) console.log('start', best, lower, n);
-  if (constant.attack) offerRaised(constant.attack);
-  if (process.env.TRACE) console.log('raised', best, lower, (best-lower)/best, seconds());
- if (process.env.TRACE==='2') process.exit();
+  const matched = constant.match(offerRaised);
+  if (matched && !offerRaised(matched)) mixMatched(matched);
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
 
   let smooth = settings.smoothing === "always";
@@ -225,12 +223,11 @@ export function trainFactored(
   return outcome(status, round, objective.evaluations);
 
   /** A match of the classes leaves room in the certificate: weights of the heavier class rise until it is used. */
-  function offerRaised(part: AttackPart): void {
-    const { samples, weights, attack } = part;
+  function offerRaised({ samples, weights, attack }: AttackPart): boolean {
     let share = 1;
     for (let attempt = 0; attempt < 4; attempt++) {
       const raised = [
-        { samples, weights: weights.map((p, t) => (constant.heavier[samples[t]] ? share * p : p)), attack },
+        { samples, weights: weights.map((p, t) => (labels[samples[t]] === constant.sign ? share * p : p)), attack },
       ];
       const found = certify(raised);
       offer(found, raised);
@@ -239,14 +236,21 @@ export function trainFactored(
       share += (2 * room) / (Math.max(activation.c, 1e-3) * found.weightSum);
       if (!(share > 1)) break;
     }
-    if (gapNow() <= settings.tolerance || lower < 0.9 * best) return;
-    // With the weights of single samples free, on the same attacks.
+    return gapNow() <= settings.tolerance;
+  }
+
+  /** With the weights of single samples free, on the attacks of a match that nearly holds. */
+  function mixMatched({ samples, attack }: AttackPart): void {
+    if (lower < 0.9 * best) return;
     const { moves, basis } = data.buffers;
     const own = attack.basis as Float64Array;
+    const rank = own.length / d;
     basis.set(own);
-    moves.set(attack.coordinates);
+    samples.forEach((i, t) => {
+      moves.set(attack.coordinates.subarray(t * rank, (t + 1) * rank), i * rank);
+    });
     const none = new Float64Array(0);
-    master.load(none, none, 0, { ...objective.state, rank: own.length / d, variances: null }, samples);
+    master.load(none, none, 0, { ...objective.state, rank, variances: null }, samples);
     restrictedBound(0.2);
     stuck = true;
   }
