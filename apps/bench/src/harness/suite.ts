@@ -34,6 +34,7 @@ export const unit = {
   seconds: { name: "s", scale: 1 },
   imagesPerSecond: { name: "images/s", scale: 1, rate: true },
   gigaflops: { name: "GF/s", scale: 1e9, rate: true },
+  percent: { name: "%", scale: 1 },
 } as const;
 
 /** Value of a time in the unit of its group. Rates count units per second, divided by `scale`. */

@@ -5,6 +5,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { NumericBatch } from "@worstcase/core";
+import { linearQuadratic, type Quadratic } from "@worstcase/polynomial";
 import { createExtractor, loadWeights } from "@worstcase/resnet";
 import { dataFile } from "../../harness/data.js";
 
@@ -20,6 +21,8 @@ export interface CifarFeatures {
   readonly testLabels: Int32Array;
   /** What the features were divided by. */
   readonly scale: number;
+  /** The network's own last layer on these features. */
+  readonly linearHead: readonly Quadratic[];
 }
 
 /** Null where the images or the weights are in no data folder. */
@@ -45,7 +48,21 @@ export async function cifarFeatures(): Promise<CifarFeatures | null> {
     trainLabels: labels(records[0]),
     testLabels: labels(records[1]),
     scale,
+    linearHead: ownHead(weightsFile, mean, scale),
   };
+}
+
+/** Scores W (scale x + mean) + b. */
+function ownHead(weightsFile: string, mean: Float64Array, scale: number): Quadratic[] {
+  const weights = loadWeights(readFileSync(weightsFile));
+  const [matrix, bias] = ["linear.weight", "linear.bias"].map((name) => weights.get(name)!.data);
+  return Array.from(bias, (constant, c) => {
+    const row = Float64Array.from(matrix.subarray(c * features, (c + 1) * features));
+    return linearQuadratic(
+      row.map((value) => value * scale),
+      row.reduce((sum, value, k) => sum + value * mean[k], constant),
+    );
+  });
 }
 
 async function rawFeatures(weightsFile: string, records: readonly Buffer[]): Promise<Float32Array[]> {

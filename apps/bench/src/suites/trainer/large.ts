@@ -2,9 +2,10 @@
 // and the rows of pilot.md 2 on real features. One run each; CPU seconds beside wall seconds, because machines are shared.
 
 import { chooseKernels } from "@worstcase/linalg";
-import { fitInThreads, fitOneVersusAll, fitPairwise, type OneVersusAllFit } from "@worstcase/polynomial";
+import { fitInThreads, fitOneVersusAll, type OneVersusAllFit } from "@worstcase/polynomial";
 import type { Row } from "../../harness/compare.js";
 import { type SuiteContext, unit } from "../../harness/suite.js";
+import { measureArgmax } from "./argmaxTable.js";
 import { type CifarFeatures, cifarFeatures } from "./cifarFeatures.js";
 import { reluFeatures } from "./reluFeatures.js";
 
@@ -107,8 +108,9 @@ async function growth(context: SuiteContext): Promise<void> {
   }
 }
 
-/** The rows of pilot.md 2: CPU seconds a class, mean and largest, and certified gaps. Then joint training. */
-function realFeatures(context: SuiteContext, { train, trainLabels }: CifarFeatures): void {
+/** The rows of pilot.md 2: CPU seconds a class, mean and largest, and certified gaps. Then accuracies of the argmax. */
+function realFeatures(context: SuiteContext, cifar: CifarFeatures): void {
+  const { train, trainLabels } = cifar;
   const settings = context.quick
     ? [{ radius: 0, beta: 1e-3 }]
     : [
@@ -142,14 +144,5 @@ function realFeatures(context: SuiteContext, { train, trainLabels }: CifarFeatur
   const title =
     "CIFAR-10 through ResNet-20, 10,000 x 64, one against the rest, gap 1e-2, 30 s limit: CPU seconds a class";
   context.report({ title, unit: unit.seconds, rows, notes });
-  if (context.quick) return;
-  const started = process.cpuUsage();
-  const joint = fitPairwise(train, trainLabels, 10, { radius: 0.25, beta: 1e-3, tolerance: 1e-2 });
-  const { user, system } = process.cpuUsage(started);
-  context.report({
-    title: "the same features, Weston-Watkins over all classes, radius 0.25, beta 1e-3: CPU seconds",
-    unit: unit.seconds,
-    rows: [row("wasm", (user + system) / 1e6)],
-    notes: { gap: joint.gap, objective: joint.objective.total, status: joint.status },
-  });
+  if (!context.quick) measureArgmax(context, cifar);
 }
