@@ -40,7 +40,7 @@ export interface MatchedSamples {
   readonly lighter: 1 | -1;
 }
 
-export interface Match {
+interface Match {
   readonly part: AttackPart;
   readonly potential: Potential;
 }
