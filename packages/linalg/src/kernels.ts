@@ -72,6 +72,25 @@ export interface Workspace {
     ldc: number,
   ): void;
   /**
+   * C <- alpha op(D) B + beta C with D of zeros and ones, B [k, n], C [m, n]. D is stored [m, k], or [k, m] when `transpose`, 64 entries
+   * to a number: seen as bytes, bit j of byte b of a row is column 8 b + j, and `ldd` counts the numbers from row to row. Write D
+   * through a Uint8Array or Uint32Array on the same memory: copying such numbers one by one may change their bits.
+   */
+  gemmBits(
+    transpose: boolean,
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    d: Float64Array,
+    ldd: number,
+    b: Float64Array,
+    ldb: number,
+    beta: number,
+    c: Float64Array,
+    ldc: number,
+  ): void;
+  /**
    * C <- alpha A A' + beta C with A [n, k], or alpha A' A + beta C with A [k, n] when `transpose`; C [n, n].
    * The lower triangle of C is read, both triangles are written.
    */
@@ -217,6 +236,20 @@ export interface Routines {
     alpha: number,
     a: number,
     lda: number,
+    b: number,
+    ldb: number,
+    beta: number,
+    c: number,
+    ldc: number,
+  ): void;
+  gemmBits(
+    transpose: boolean,
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    d: number,
+    ldd: number,
     b: number,
     ldb: number,
     beta: number,

@@ -68,6 +68,32 @@ export class CheckedWorkspace implements Workspace {
     this.routines.gemm(transposeA, transposeB, m, n, k, alpha, pa, lda, pb, ldb, beta, pc, ldc);
   }
 
+  gemmBits(
+    transpose: boolean,
+    m: number,
+    n: number,
+    k: number,
+    alpha: number,
+    d: Float64Array,
+    ldd: number,
+    b: Float64Array,
+    ldb: number,
+    beta: number,
+    c: Float64Array,
+    ldc: number,
+  ): void {
+    checkDimension(m, "m");
+    checkDimension(n, "n");
+    checkDimension(k, "k");
+    const words = (bits: number) => Math.ceil(bits / 64);
+    const pd = this.memory.position(d, transpose ? k : m, words(transpose ? m : k), ldd, "d");
+    const pb = this.memory.position(b, k, n, ldb, "b");
+    const pc = this.memory.position(c, m, n, ldc, "c");
+    if (m === 0 || n === 0) return;
+    if (k > 0 && (pc === pd || pc === pb)) throw overlap("c");
+    this.routines.gemmBits(transpose, m, n, k, alpha, pd, ldd, pb, ldb, beta, pc, ldc);
+  }
+
   syrk(
     transpose: boolean,
     n: number,

@@ -5,6 +5,7 @@ import type { Kernels, Routines } from "../kernels.js";
 import { checkCount } from "../memory.js";
 import { checkFits, needs } from "../memoryLimit.js";
 import { CheckedWorkspace } from "../workspace.js";
+import { bitProduct } from "./bitProduct.js";
 import { factorCholesky } from "./cholesky.js";
 import { PACKED_NUMBERS, type PackingScratch, packingScratch, product, strided, symmetricProduct } from "./gemm.js";
 import { invertLower, symmetricInverse } from "./inverse.js";
@@ -46,6 +47,9 @@ function routinesOn(x: Float64Array): Routines {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       const left = strided(a, lda, transposeA);
       product(x, scratch, m, n, k, alpha, left, strided(b, ldb, transposeB), beta, c, ldc);
+    },
+    gemmBits(transpose, m, n, k, alpha, d, ldd, b, ldb, beta, c, ldc) {
+      bitProduct(x, transpose, m, n, k, alpha, d, ldd, b, ldb, beta, c, ldc);
     },
     syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
       symmetricProduct(x, scratch, n, k, alpha, strided(a, lda, transpose), beta, c, ldc);

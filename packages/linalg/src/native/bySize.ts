@@ -44,6 +44,7 @@ export function bySize(native: Routines, small: Routines, hasFusedMultiplyAdd: b
     syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
       symmetric(n, k).syrk(transpose, n, k, alpha, a, lda, beta, c, ldc);
     },
+    gemmBits: small.gemmBits,
     mirror: small.mirror,
     potrf: (n, a, lda) => (n <= limits.cholesky ? small : native).potrf(n, a, lda),
     trsm(left, transpose, m, n, l, ldl, b, ldb) {

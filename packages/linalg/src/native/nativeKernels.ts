@@ -1,6 +1,7 @@
 // Kernels on a BLAS and LAPACK of the machine. Row-major is served without copies: CBLAS takes the order as an argument,
 // and to LAPACK, which is column-major, the lower triangle of a row-major matrix is the upper one.
 
+import { bitProduct } from "../js/bitProduct.js";
 import { allocate } from "../js/jsKernels.js";
 import { loopOver } from "../js/loopOver.js";
 import { clearUpper, mirrorLower } from "../js/triangles.js";
@@ -66,6 +67,9 @@ function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Arr
       const [opA, opB] = [flag(transposeA), flag(transposeB)];
       // leading dimensions of empty factors may be 0 here; CBLAS wants at least 1
       dgemm(ROW_MAJOR, opA, opB, m, n, k, alpha, at(a), lda || 1, at(b), ldb || 1, beta, at(c), ldc);
+    },
+    gemmBits(transpose, m, n, k, alpha, d, ldd, b, ldb, beta, c, ldc) {
+      bitProduct(x, transpose, m, n, k, alpha, d, ldd, b, ldb, beta, c, ldc);
     },
     syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
       dsyrk(ROW_MAJOR, LOWER, flag(transpose), n, k, alpha, at(a), lda || 1, beta, at(c), ldc);

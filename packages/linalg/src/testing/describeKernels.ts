@@ -4,6 +4,7 @@
 import { describe, test } from "vitest";
 import type { Kernels } from "../kernels.js";
 import { describeBatch } from "./describeBatch.js";
+import { describeBitProducts } from "./describeBitProducts.js";
 import { describeCholesky } from "./describeCholesky.js";
 import { describeEigen } from "./describeEigen.js";
 import { describeInverse } from "./describeInverse.js";
@@ -21,6 +22,7 @@ export function describeKernels(name: string, kernels: Kernels | undefined, whyM
   describe(name, () => {
     describeWorkspace(kernels);
     describeProducts(kernels);
+    describeBitProducts(kernels);
     describeTriangular(kernels);
     describeCholesky(kernels);
     describeInverse(kernels);

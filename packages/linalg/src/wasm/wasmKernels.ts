@@ -20,8 +20,8 @@ const descriptions: Record<WasmBuild, string> = {
 const PAGE = 65536;
 /** Half of that is for the workspace, the rest for scratch. */
 export const MOST_NUMBERS = (65536 * PAGE) / 16;
-/** Packed panels and pieces of vectors. */
-const SCRATCH_NUMBERS = 76_000;
+/** Packed panels, pieces of vectors and tables of subset sums. */
+const SCRATCH_NUMBERS = 82_000;
 /** Eigenproblems above this order would need scratch out of proportion. */
 const LARGEST_ORDER = 8192;
 
@@ -30,6 +30,7 @@ interface Exports {
   scratchBytes(order: number): number;
   setScratch(at: number): void;
   gemm(...values: number[]): void;
+  gemmBits(...values: number[]): void;
   syrk(...values: number[]): void;
   mirror(...values: number[]): void;
   potrf(...values: number[]): number;
@@ -130,10 +131,13 @@ function tooLarge(received: number, cause?: unknown): ResourceError {
 }
 
 function routinesOf(exports: Exports, largestOrder: number): Routines {
-  const { gemm, syrk, mirror, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd } = exports;
+  const { gemm, gemmBits, syrk, mirror, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd } = exports;
   return {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       gemm(+transposeA, +transposeB, m, n, k, alpha, a * 8, lda, b * 8, ldb, beta, c * 8, ldc);
+    },
+    gemmBits(transpose, m, n, k, alpha, d, ldd, b, ldb, beta, c, ldc) {
+      gemmBits(+transpose, m, n, k, alpha, d * 8, ldd, b * 8, ldb, beta, c * 8, ldc);
     },
     syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
       syrk(+transpose, n, k, alpha, a * 8, lda, beta, c * 8, ldc);

@@ -1,6 +1,7 @@
 // Exports of the kernel module. Positions are byte offsets in the imported memory; leading dimensions count numbers.
 
 import { congruenceMany, factorMany, invertMany, multiplyMany, solveMany } from "./batch";
+import { BIT_SCRATCH, multiplyBits, setBitScratch } from "./bitProduct";
 import { eigen, eigenScratch } from "./eigen";
 import { PRODUCT_SCRATCH, mirror as mirrorLower, multiply, setProductScratch } from "./gemm";
 import { INVERSE_SCRATCH, invertLower, lowerGram, setInverseScratch } from "./inverse";
@@ -11,14 +12,15 @@ let eigenAt: usize = 0;
 
 /** Bytes of scratch needed when eigenproblems go up to `order`. */
 export function scratchBytes(order: i32): usize {
-  return PRODUCT_SCRATCH + SOLVE_SCRATCH + INVERSE_SCRATCH + eigenScratch(order);
+  return PRODUCT_SCRATCH + SOLVE_SCRATCH + INVERSE_SCRATCH + BIT_SCRATCH + eigenScratch(order);
 }
 
 export function setScratch(at: usize): void {
   setProductScratch(at);
   setSolveScratch(at + PRODUCT_SCRATCH);
   setInverseScratch(at + PRODUCT_SCRATCH + SOLVE_SCRATCH);
-  eigenAt = at + PRODUCT_SCRATCH + SOLVE_SCRATCH + INVERSE_SCRATCH;
+  setBitScratch(at + PRODUCT_SCRATCH + SOLVE_SCRATCH + INVERSE_SCRATCH);
+  eigenAt = at + PRODUCT_SCRATCH + SOLVE_SCRATCH + INVERSE_SCRATCH + BIT_SCRATCH;
 }
 
 export function gemm(
@@ -26,6 +28,13 @@ export function gemm(
   b: usize, ldb: usize, beta: f64, c: usize, ldc: usize,
 ): void {
   multiply(false, transposeA, transposeB, m, n, k, alpha, a, lda << 3, b, ldb << 3, beta, c, ldc << 3);
+}
+
+/** `ldd` counts words of 64 bits. */
+export function gemmBits(
+  transpose: bool, m: i32, n: i32, k: i32, alpha: f64, d: usize, ldd: usize, b: usize, ldb: usize, beta: f64, c: usize, ldc: usize,
+): void {
+  multiplyBits(transpose, m, n, k, alpha, d, ldd << 3, b, ldb << 3, beta, c, ldc << 3);
 }
 
 export function syrk(
