@@ -1,3 +1,4 @@
 import { packageBuild } from "../../.config/tsup";
 
-export default packageBuild();
+// the worker thread of fitGatedRelu is a module of its own beside the index
+export default packageBuild({ entry: { index: "src/index.ts", hingeWorker: "src/threads/hingeWorker.ts" } });

@@ -8,6 +8,9 @@ import type { Objective } from "../program/objective.js";
 import { type ReluProgram, takeProgramSamples } from "../program/program.js";
 import { AcceleratedProximal } from "../proximal/acceleratedProximal.js";
 import { type Minimised, type MinimiseOptions, type MinimiserState, minimise } from "../proximal/minimise.js";
+import { SharedMetric } from "../proximal/sharedMetric.js";
+import { checkMemory } from "../threads/predictedBytes.js";
+import { ThreadedHinge } from "../threads/threadedHinge.js";
 import { GatedProblem, HINGE_SMOOTHING } from "./gatedProblem.js";
 import { hingeDataOf, RobustHinge } from "./robustHinge.js";
 import { TermsProblem } from "./termsProblem.js";
@@ -32,6 +35,8 @@ export interface FirstOrderOptions
   readonly start?: Float64Array | undefined;
   readonly onCheckpoint?: ((checkpoint: FirstOrderCheckpoint) => void | Promise<void>) | undefined;
   readonly resume?: FirstOrderCheckpoint | undefined;
+  /** Threads that share the samples of hinge losses with group norms; 1 for this thread alone. */
+  readonly threads?: number | undefined;
 }
 
 export interface FirstOrderOutcome extends Omit<Minimised, "point"> {
@@ -49,53 +54,74 @@ export async function fitFirstOrder(
   const paired = program.loss === "hinge" && program.regulariser === "group";
   const columns = paired && program.task === "two-class";
   const start = options.resume ? undefined : (options.start ?? (await startFromSubset(program, kernels, options)));
-  const { problem, workspace } = paired ? hingeProblem(program, kernels) : termsProblem(program, kernels);
+  const { problem, workspace, close } = paired
+    ? await hingeProblem(program, kernels, options.threads ?? 1)
+    : termsProblem(program, kernels);
   const { onCheckpoint } = options;
-  const outcome = await minimise(problem, workspace, {
-    where: "fitGatedRelu",
-    curvature: 2 / HINGE_SMOOTHING,
-    lowerBound: options.lowerBound,
-    tolerance: options.tolerance,
-    maximumIterations: options.maximumIterations,
-    start: start && columns ? asTwoColumns(start, program.width) : start,
-    signal: options.signal,
-    onEvent: options.onEvent,
-    checkpointEvery: options.checkpointEvery,
-    onCheckpoint:
-      onCheckpoint &&
-      ((state) => onCheckpoint({ format: "worstcase/gated-first-order", version: 1, program: identity, state })),
-    resume: options.resume?.state,
-  });
+  let outcome: Minimised;
+  try {
+    outcome = await minimise(problem, workspace, {
+      where: "fitGatedRelu",
+      curvature: 2 / HINGE_SMOOTHING,
+      lowerBound: options.lowerBound,
+      tolerance: options.tolerance,
+      maximumIterations: options.maximumIterations,
+      start: start && columns ? asTwoColumns(start, program.width) : start,
+      signal: options.signal,
+      onEvent: options.onEvent,
+      checkpointEvery: options.checkpointEvery,
+      onCheckpoint:
+        onCheckpoint &&
+        ((state) => onCheckpoint({ format: "worstcase/gated-first-order", version: 1, program: identity, state })),
+      resume: options.resume?.state,
+    });
+  } finally {
+    await close();
+  }
   const { status, lowerBound, gap, iterations } = outcome;
   const pieces = columns ? asOneColumn(problem.bestWeights, program.width) : problem.bestWeights;
   return { status, lowerBound, gap, iterations, objective: problem.best, pieces };
 }
 
-function hingeProblem(program: ReluProgram, kernels: Kernels) {
+async function hingeProblem(program: ReluProgram, kernels: Kernels, wanted: number) {
   const data = hingeDataOf(program);
   const rowLength = data.classCount * program.width;
-  const sizes = RobustHinge.sizes(program.samples, program.gateCount, rowLength);
   const length = program.gateCount * rowLength;
-  const workspace = kernels.workspace(workspaceSize(...sizes, ...AcceleratedProximal.sizes(length)));
-  return { problem: new GatedProblem(data, program.beta, workspace), workspace };
+  const modules = wanted > 1 ? globalThis.process?.getBuiltinModule?.("node:worker_threads") : undefined;
+  const threads = modules ? wanted : 1;
+  checkMemory(program, threads);
+  const sizes = RobustHinge.sizes(ThreadedHinge.largestShard(program.samples, threads), program.gateCount, rowLength);
+  const workspace = kernels.workspace(
+    workspaceSize(
+      ...sizes,
+      ...SharedMetric.sizes(program.gateCount, program.width),
+      ...AcceleratedProximal.sizes(length),
+    ),
+  );
+  if (!modules) {
+    const hinge = new RobustHinge(data, workspace);
+    return { problem: new GatedProblem(data, program.beta, hinge, workspace), workspace, close: async () => {} };
+  }
+  const hinge = await ThreadedHinge.start(modules, data, threads, kernels, workspace, length);
+  return { problem: new GatedProblem(data, program.beta, hinge, workspace), workspace, close: () => hinge.close() };
 }
 
 function termsProblem(program: ReluProgram, kernels: Kernels) {
   const length = program.gateCount * program.outputs * program.width;
   const workspace = kernels.workspace(TermsProblem.workspaceSize(program, AcceleratedProximal.sizes(length)));
-  return { problem: new TermsProblem(program, workspace), workspace };
+  return { problem: new TermsProblem(program, workspace), workspace, close: async () => {} };
 }
 
 // Large sets: a few cheap iterations on every STRIDE-th sample first, from where the full problem starts. Bounds are not carried over.
 async function startFromSubset(
   program: ReluProgram,
   kernels: Kernels,
-  { signal }: FirstOrderOptions,
+  { signal, threads }: FirstOrderOptions,
 ): Promise<Float64Array | undefined> {
   if (program.samples < SUBSET_FROM) return undefined;
   const picked = Int32Array.from({ length: Math.floor(program.samples / STRIDE) }, (_, i) => i * STRIDE);
   const subset = takeProgramSamples(program, picked);
-  const options = { lowerBound: 0, tolerance: 0.2, maximumIterations: 100, signal };
+  const options = { lowerBound: 0, tolerance: 0.2, maximumIterations: 100, signal, threads };
   return (await fitFirstOrder(subset, kernels, options)).pieces;
 }
 

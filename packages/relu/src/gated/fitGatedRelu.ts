@@ -34,6 +34,11 @@ export interface FitGatedReluOptions extends ProgramOptions, WorkOptions<FitProg
   readonly checkpointEvery?: number;
   /** `first-order` only: continues an interrupted run; the result is bit for bit that of the uninterrupted one with the same kernels. */
   readonly resume?: FirstOrderCheckpoint;
+  /**
+   * `first-order` with hinge losses and group norms: threads that share the samples, this one included (default 1). The result repeats
+   * bit for bit with the same number; another number changes the last digits. Where there are no worker threads, 1.
+   */
+  readonly threads?: number;
 }
 
 export interface GatedReluResult {
@@ -214,6 +219,7 @@ function checkSettings(options: FitGatedReluOptions): { tolerance: number; maxim
     throw new SettingError({ argument: "options.tolerance", expected: "a finite number > 0", received: tolerance });
   }
   checkPositive(maximumIterations, "options.maximumIterations");
+  if (options.threads !== undefined) checkPositive(options.threads, "options.threads");
   if (method !== "auto" && method !== "newton" && method !== "first-order") {
     throw new SettingError({ argument: "options.method", expected: "auto, newton or first-order", received: method });
   }

@@ -7,7 +7,7 @@ import type { Objective } from "../program/objective.js";
 import { sumOfGroupNorms } from "../proximal/acceleratedProximal.js";
 import type { CompositeProblem } from "../proximal/minimise.js";
 import { type SharedMetric, sharedMetric } from "../proximal/sharedMetric.js";
-import { type HingeData, type HingeState, type HingeValue, RobustHinge } from "./robustHinge.js";
+import type { HingeData, HingeEvaluator, HingeValue } from "./robustHinge.js";
 
 /** Width of the smoothed hinge, in margins. */
 export const HINGE_SMOOTHING = 2;
@@ -22,7 +22,7 @@ export interface GatedState {
   readonly bestWeights: Float64Array;
   readonly numbers: readonly [normSmoothing: number, dualSum: number, lastLoss: number];
   readonly metric: Float64Array;
-  readonly hinge: HingeState;
+  readonly hinge: unknown;
 }
 
 export class GatedProblem implements CompositeProblem {
@@ -33,19 +33,18 @@ export class GatedProblem implements CompositeProblem {
   best: Objective;
   dualSum = 0;
   lastLoss = 0;
-  private readonly hinge: RobustHinge;
   private readonly evaluation: HingeValue = { smooth: 0, loss: 0, dualSum: 0 };
   private normSmoothing = NORM_SMOOTHING;
 
   constructor(
     data: HingeData,
     readonly beta: number,
+    private readonly hinge: HingeEvaluator,
     workspace: Workspace,
   ) {
-    this.hinge = new RobustHinge(data, workspace);
     this.groupLength = this.hinge.width;
     this.length = data.gateCount * data.classCount * this.groupLength;
-    this.metric = sharedMetric(data, squaredReach(data.norm, data.radius, data.features.shape[1]));
+    this.metric = sharedMetric(data, squaredReach(data.norm, data.radius, data.features.shape[1]), workspace);
     this.bestWeights = new Float64Array(this.length);
     this.best = { total: data.classCount - 1, loss: data.classCount - 1, regulariser: 0 };
   }
@@ -87,6 +86,6 @@ export class GatedProblem implements CompositeProblem {
     this.bestWeights.set(state.bestWeights);
     [this.normSmoothing, this.dualSum, this.lastLoss] = state.numbers;
     this.metric.restore(state.metric);
-    this.hinge.restore(state.hinge);
+    this.hinge.restore(state.hinge as never);
   }
 }

@@ -34,7 +34,6 @@ export class PairScreen {
   private readonly reference: Float64Array;
   private readonly lengths: Float64Array;
   private readonly shifts: Float64Array;
-  private readonly sums: Float64Array;
   private readonly totals: Float64Array;
   private age = Number.POSITIVE_INFINITY;
   private pairs = 0;
@@ -43,6 +42,11 @@ export class PairScreen {
   constructor(
     private readonly data: HingeData,
     private readonly width: number,
+    /** Writes sum_p d_pi shift_pc for `count` samples of `rows`, `[count, C]`, and returns where; `chunk` at a time. */
+    private readonly overGates: {
+      readonly chunk: number;
+      sums(rows: Int32Array, from: number, count: number, shifts: Float64Array): Float64Array;
+    },
   ) {
     const { features, classCount, gateCount, norm, radius, bias } = data;
     const samples = features.shape[0];
@@ -52,7 +56,6 @@ export class PairScreen {
     this.rows = Int32Array.from({ length: samples }, (_, i) => i);
     this.reference = new Float64Array(gateCount * classCount * width);
     this.shifts = new Float64Array(gateCount * classCount);
-    this.sums = new Float64Array(classCount);
     this.totals = new Float64Array(classCount);
     const inputs = withConstant(features, bias);
     const stretch = Math.sqrt(squaredReach(norm, radius, moved));
@@ -77,31 +80,33 @@ export class PairScreen {
     }
     if (gradientWanted) this.age++;
     this.measureShifts(weights);
-    const { bits, gateCount, classCount, labels } = this.data;
-    const { sums, shifts, needed, excess, lengths } = this;
-    this.count = 0;
+    const { classCount, labels } = this.data;
+    const { shifts, needed, excess, lengths, rows, overGates } = this;
     this.pairs = 0;
     this.totals.fill(0);
     for (let g = 0; g < shifts.length; g++) this.totals[g % classCount] += shifts[g];
-    for (let i = 0; i < lengths.length; i++) {
-      if (this.clearlyIdle(i, centres, smoothing)) continue;
-      sums.fill(0);
-      for (let p = 0; p < gateCount; p++) {
-        if (bits[i * gateCount + p] === 0) continue;
-        for (let c = 0; c < classCount; c++) sums[c] += shifts[p * classCount + c];
-      }
-      let any = false;
-      for (let c = 0; c < classCount; c++) {
-        const pair = i * classCount + c;
-        const bound = excess[pair] + lengths[i] * (sums[labels[i]] + sums[c]) + 1e-9;
-        const keep = c !== labels[i] && centres[pair] * smoothing + bound > 0;
-        needed[pair] = keep ? 1 : 0;
-        if (keep) {
-          any = true;
-          this.pairs++;
+    let candidates = 0;
+    for (let i = 0; i < lengths.length; i++) if (!this.clearlyIdle(i, centres, smoothing)) rows[candidates++] = i;
+    this.count = 0;
+    for (let from = 0; from < candidates; from += overGates.chunk) {
+      const count = Math.min(overGates.chunk, candidates - from);
+      const sums = overGates.sums(rows, from, count, shifts);
+      for (let row = 0; row < count; row++) {
+        const i = rows[from + row];
+        const at = row * classCount;
+        let any = false;
+        for (let c = 0; c < classCount; c++) {
+          const pair = i * classCount + c;
+          const bound = excess[pair] + lengths[i] * (sums[at + labels[i]] + sums[at + c]) + 1e-9;
+          const keep = c !== labels[i] && centres[pair] * smoothing + bound > 0;
+          needed[pair] = keep ? 1 : 0;
+          if (keep) {
+            any = true;
+            this.pairs++;
+          }
         }
+        if (any) rows[this.count++] = i;
       }
-      if (any) this.rows[this.count++] = i;
     }
     this.fewestPairs = Math.min(this.fewestPairs, this.pairs);
     return false;

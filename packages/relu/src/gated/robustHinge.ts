@@ -6,6 +6,7 @@
 // which for abar = 0 is the Huber hinge. Moving the centres to the latest a (`recentre`) is the method of multipliers: the smoothing
 // error at the solution then vanishes although w stays. For l1 and linf the norm gets centres in the same way. The gradient defines dual weights alpha_ic = kappa a_ic and z_ic in the ball; with G_ic = alpha_ic (x_i - z_ic) for c != y and
 // G_iy = -sum_c G_ic the gradient is D'G, computed over rows in chunks that stay in cache; rows without a positive hinge are skipped.
+// Both products have a factor of zeros and ones, kept as packed bits: about half the work of products of numbers (`gemmBits`).
 // weights T: [P, C, D]   D = d, or d+1 with an immutable constant coordinate   bits d: [n, P]   B, G: [rows, C D]
 
 import type { NumericBatch } from "@worstcase/core";
@@ -67,7 +68,23 @@ export interface HingeState {
   readonly screen: ScreenState;
 }
 
-export class RobustHinge {
+/** What the gated problem needs of an evaluator, in one thread or several. */
+export interface HingeEvaluator {
+  readonly width: number;
+  readonly hasBallCentres: boolean;
+  evaluate(
+    weights: Float64Array,
+    smoothing: number,
+    normSmoothing: number,
+    gradient: Float64Array | null,
+    value: HingeValue,
+  ): void;
+  recentre(weights: Float64Array, smoothing: number, normSmoothing: number): void;
+  state(): unknown;
+  restore(state: never): void;
+}
+
+export class RobustHinge implements HingeEvaluator {
   readonly width: number;
   readonly pieces: number;
   readonly samples: number;
@@ -75,7 +92,11 @@ export class RobustHinge {
   private readonly moved: number;
   private readonly reach: number;
   private readonly inputs: Float64Array;
+  /** Words of 64 bits in a row of patterns. */
+  private readonly words: number;
+  private readonly patterns: Uint32Array;
   private readonly gateChunk: Float64Array;
+  private readonly gateHalves: Uint32Array;
   private readonly productChunk: Float64Array;
   private readonly attack: Float64Array;
   private readonly centres: Float64Array;
@@ -97,10 +118,10 @@ export class RobustHinge {
     return this.ballCentres !== null;
   }
 
-  /** Numbers this evaluator takes from the workspace. */
+  /** Numbers this evaluator takes from the workspace, at most; `rowLength` is C D. */
   static sizes(samples: number, gateCount: number, rowLength: number): number[] {
     const rows = chunkRows(samples, rowLength);
-    return [rows * gateCount, rows * rowLength];
+    return [rows * wordsOf(gateCount), rows * rowLength, gateCount * rowLength];
   }
 
   constructor(
@@ -114,9 +135,21 @@ export class RobustHinge {
     this.pieces = data.classCount * this.width;
     this.rows = chunkRows(this.samples, this.pieces);
     this.inputs = withConstant(data.features, data.bias);
-    this.screen = new PairScreen(data, this.width);
-    this.gateChunk = workspace.float64(this.rows * data.gateCount);
+    this.words = wordsOf(data.gateCount);
+    this.patterns = packedPatterns(data.bits, this.samples, data.gateCount);
+    this.gateChunk = workspace.float64(this.rows * this.words);
+    this.gateHalves = new Uint32Array(this.gateChunk.buffer, this.gateChunk.byteOffset, 2 * this.gateChunk.length);
     this.productChunk = workspace.float64(this.rows * this.pieces);
+    const shifts = workspace.float64(data.gateCount * data.classCount);
+    this.screen = new PairScreen(data, this.width, {
+      chunk: this.rows,
+      sums: (rows, from, count, found) => {
+        shifts.set(found);
+        this.gatherPatterns(rows, from, count);
+        this.multiply(count, data.classCount, shifts);
+        return this.productChunk;
+      },
+    });
     this.centres = new Float64Array(this.samples * data.classCount);
     const directions = this.samples * data.classCount * featureCount;
     const centred = normExponent(data.norm) !== 2 && data.radius > 0 && directions <= MOST_CENTRES;
@@ -157,38 +190,14 @@ export class RobustHinge {
     }
     for (let from = 0; from < this.screen.count; from += this.rows) {
       const count = Math.min(this.rows, this.screen.count - from);
-      this.expandBits(from, count);
-      this.workspace.gemm(
-        false,
-        false,
-        count,
-        this.pieces,
-        gateCount,
-        1,
-        this.gateChunk,
-        gateCount,
-        weights,
-        this.pieces,
-        0,
-        this.productChunk,
-        this.pieces,
-      );
+      const { words, pieces, gateChunk, productChunk } = this;
+      this.gatherPatterns(this.screen.rows, from, count);
+      this.multiply(count, pieces, weights);
       const active = this.hingeRows(from, count, smoothing, mu, gradient !== null, value);
       if (gradient !== null && active > 0) {
-        this.workspace.gemm(
-          true,
-          false,
-          gateCount,
-          this.pieces,
-          active,
-          1 / this.samples,
-          this.gateChunk,
-          gateCount,
-          this.productChunk,
-          this.pieces,
-          1,
-          gradient,
-          this.pieces,
+        this.workspace.gemmBits(
+          ...([true, gateCount, pieces, active, 1 / this.samples] as const),
+          ...([gateChunk, words, productChunk, pieces, 1, gradient, pieces] as const),
         );
       }
     }
@@ -233,12 +242,22 @@ export class RobustHinge {
     return value;
   }
 
-  private expandBits(from: number, count: number): void {
-    const { bits, gateCount } = this.data;
+  // productChunk = patterns of the chunk times `right` [P, columns].
+  private multiply(count: number, columns: number, right: Float64Array): void {
+    const { words, gateChunk, productChunk, workspace } = this;
+    workspace.gemmBits(
+      ...([false, count, columns, this.data.gateCount, 1] as const),
+      ...([gateChunk, words, right, columns, 0, productChunk, columns] as const),
+    );
+  }
+
+  private gatherPatterns(rows: Int32Array, from: number, count: number): void {
+    const { patterns, gateHalves } = this;
+    const length = 2 * this.words;
     for (let row = 0; row < count; row++) {
-      const start = this.screen.rows[from + row] * gateCount;
-      const to = row * gateCount;
-      for (let p = 0; p < gateCount; p++) this.gateChunk[to + p] = bits[start + p];
+      const start = rows[from + row] * length;
+      const to = row * length;
+      for (let k = 0; k < length; k++) gateHalves[to + k] = patterns[start + k];
     }
   }
 
@@ -251,8 +270,9 @@ export class RobustHinge {
     wanted: boolean,
     value: HingeValue,
   ): number {
-    const { classCount, labels, gateCount } = this.data;
+    const { classCount, labels } = this.data;
     const { width, pieces, moved, inputs, attack, screen, productChunk: B } = this;
+    const length = 2 * this.words;
     let active = 0;
     for (let row = 0; row < count; row++) {
       const sample = screen.rows[from + row];
@@ -301,7 +321,7 @@ export class RobustHinge {
         }
         if (active !== row) {
           B.copyWithin(out, row * pieces, (row + 1) * pieces);
-          this.gateChunk.copyWithin(active * gateCount, row * gateCount, (row + 1) * gateCount);
+          this.gateHalves.copyWithin(active * length, row * length, (row + 1) * length);
         }
         active++;
       }
@@ -356,4 +376,18 @@ const MOST_CENTRES = 1e8;
 /** Rows per chunk: about 2 MiB of products, at most 1024 rows. */
 function chunkRows(samples: number, rowLength: number): number {
   return Math.max(1, Math.min(samples, 1024, Math.max(32, Math.floor(262144 / rowLength))));
+}
+
+const wordsOf = (gateCount: number) => Math.ceil(gateCount / 64);
+
+/** Bits `[n, P]`, 64 to a word, column by column from the lowest bit of the lowest byte (`gemmBits`); words as two halves. */
+function packedPatterns(bits: Uint8Array, samples: number, gateCount: number): Uint32Array {
+  const length = 8 * wordsOf(gateCount);
+  const bytes = new Uint8Array(samples * length);
+  for (let i = 0; i < samples; i++) {
+    for (let p = 0; p < gateCount; p++) {
+      if (bits[i * gateCount + p] !== 0) bytes[i * length + (p >> 3)] |= 1 << (p & 7);
+    }
+  }
+  return new Uint32Array(bytes.buffer);
 }

@@ -7,7 +7,7 @@ import { squaredReach } from "../ballSupport.js";
 import { type Objective, regulariserOf } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
 import type { CompositeProblem } from "../proximal/minimise.js";
-import { type Metric, PlainMetric, sharedMetric } from "../proximal/sharedMetric.js";
+import { type Metric, PlainMetric, SharedMetric, sharedMetric } from "../proximal/sharedMetric.js";
 import { SmoothTerms, type TermSums } from "./newton/smoothTerms.js";
 import { hingeDataOf } from "./robustHinge.js";
 
@@ -39,7 +39,12 @@ export class TermsProblem implements CompositeProblem {
   private readonly out: TermSums = { smooth: 0, loss: 0, linear: 0, quadratic: 0 };
 
   static sizes({ samples, gateCount, outputs, width }: ReluProgram): number[] {
-    return [samples * gateCount, samples * outputs * width, samples * outputs * width];
+    return [
+      samples * gateCount,
+      samples * outputs * width,
+      samples * outputs * width,
+      ...SharedMetric.sizes(gateCount, width),
+    ];
   }
 
   static workspaceSize(program: ReluProgram, more: readonly number[]): number {
@@ -56,15 +61,15 @@ export class TermsProblem implements CompositeProblem {
     this.groupLength = regulariser === "l1" ? 1 : width;
     this.beta = beta;
     this.terms = new SmoothTerms(program);
-    [this.bits, this.sums, this.slopes] = TermsProblem.sizes(program).map((size) => workspace.float64(size)) as [
-      Float64Array,
-      Float64Array,
-      Float64Array,
-    ];
+    [this.bits, this.sums, this.slopes] = TermsProblem.sizes(program)
+      .slice(0, 3)
+      .map((size) => workspace.float64(size)) as [Float64Array, Float64Array, Float64Array];
     this.bits.set(program.bits);
     const data = { ...hingeDataOf(program), classCount: outputs };
     this.metric =
-      regulariser === "l1" ? new PlainMetric(1) : sharedMetric(data, squaredReach(norm, radius, featureCount));
+      regulariser === "l1"
+        ? new PlainMetric(1)
+        : sharedMetric(data, squaredReach(norm, radius, featureCount), workspace);
     this.bestWeights = new Float64Array(this.length);
     this.terms.evaluate(new Float64Array(samples * this.row), this.mu, null, this.out);
     this.best = { total: this.out.loss, loss: this.out.loss, regulariser: 0 };

@@ -1,4 +1,5 @@
 import { createRng } from "@worstcase/core";
+import { chooseKernels, workspaceSize } from "@worstcase/linalg";
 import { expect, it } from "vitest";
 import { PlainMetric, SharedMetric } from "./sharedMetric.js";
 
@@ -13,7 +14,19 @@ function randomProblem(seed: number) {
     for (let j = 0; j < D; j++) for (let k = 0; k < D; k++) shared[i * D + j] += root[i * D + k] * root[j * D + k];
     shared[i * (D + 1)] += 0.1;
   }
-  return { metric: new SharedMetric(P, C, D, 0.4, shared), y: vector(), gradient: vector(), rng };
+  return {
+    metric: new SharedMetric(
+      P,
+      C,
+      D,
+      0.4,
+      shared,
+      chooseKernels().workspace(workspaceSize(...SharedMetric.sizes(P, D))),
+    ),
+    y: vector(),
+    gradient: vector(),
+    rng,
+  };
 }
 
 it("the proximal step satisfies the optimality condition of its definition", () => {

@@ -9,6 +9,7 @@
 // found by a semismooth Newton method with D x D systems, one per class, started from the last step's w.
 // t, y, g: [P, C, D]   Q: [D, D]
 
+import type { Workspace } from "@worstcase/linalg";
 import type { HingeData } from "../gated/robustHinge.js";
 import { withConstant } from "../program/program.js";
 
@@ -52,6 +53,11 @@ export class PlainMetric implements Metric {
 }
 
 export class SharedMetric implements Metric {
+  /** Numbers it takes from the workspace while it lives, and while it is made. */
+  static sizes(gateCount: number, width: number): number[] {
+    return [width * width, gateCount * width, MOST_PICKED * (gateCount + width + 2 * MOST_PICKED)];
+  }
+
   /** a */
   private readonly own: number;
   /** Q and its inverse. */
@@ -60,7 +66,9 @@ export class SharedMetric implements Metric {
   private readonly duals: Float64Array;
   private readonly sumY: Float64Array;
   private readonly slope: Float64Array;
+  /** In the workspace: H, and the pieces above the threshold, scaled, `[P, D]`. */
   private readonly hessian: Float64Array;
+  private readonly scaled: Float64Array;
   private readonly step: Float64Array;
   private readonly trial: Float64Array;
   private readonly base: Float64Array;
@@ -73,6 +81,7 @@ export class SharedMetric implements Metric {
     private readonly width: number,
     own: number,
     shared: Float64Array,
+    private readonly workspace: Workspace,
   ) {
     this.own = own;
     this.shared = shared;
@@ -80,7 +89,8 @@ export class SharedMetric implements Metric {
     this.duals = new Float64Array(classCount * width);
     this.sumY = new Float64Array(width);
     this.slope = new Float64Array(width);
-    this.hessian = new Float64Array(width * width);
+    this.hessian = workspace.float64(width * width);
+    this.scaled = workspace.float64(gateCount * width);
     this.step = new Float64Array(width);
     this.trial = new Float64Array(width);
     this.base = new Float64Array(gateCount * width);
@@ -189,7 +199,7 @@ export class SharedMetric implements Metric {
 
   // Gradient and Hessian of psi at w; returns the size of the terms in the gradient.
   private dualDerivatives(w: Float64Array, curvature: number, a: number, threshold: number): number {
-    const { gateCount, width, base, sumY, inverse, hessian, slope, trial } = this;
+    const { gateCount, width, base, sumY, inverse, hessian, slope, trial, scaled } = this;
     multiply(inverse, w, slope, width);
     let scale = 0;
     for (let k = 0; k < width; k++) {
@@ -197,6 +207,7 @@ export class SharedMetric implements Metric {
       slope[k] = slope[k] / curvature + sumY[k];
     }
     let identity = 0;
+    let active = 0;
     for (let k = 0; k < hessian.length; k++) hessian[k] = inverse[k] / curvature;
     for (let p = 0; p < gateCount; p++) {
       let square = 0;
@@ -208,29 +219,32 @@ export class SharedMetric implements Metric {
       if (size <= threshold) continue;
       const factor = 1 - threshold / size;
       identity += factor / a;
-      const outer = threshold / (a * size * square);
-      for (let j = 0; j < width; j++) {
-        const t = trial[j];
-        slope[j] -= factor * t;
+      const outer = Math.sqrt(threshold / (a * size * square));
+      const to = active++ * width;
+      for (let k = 0; k < width; k++) {
+        const t = trial[k];
+        slope[k] -= factor * t;
         scale = Math.max(scale, Math.abs(factor * t));
-        const left = outer * t;
-        const row = j * width;
-        for (let k = 0; k <= j; k++) hessian[row + k] += left * trial[k];
+        scaled[to + k] = outer * t;
       }
     }
+    this.workspace.syrk(true, width, active, 1, scaled, width, 1, hessian, width);
     for (let k = 0; k < width; k++) hessian[k * (width + 1)] += identity;
     return scale;
   }
 }
 
-/** The metric of a training set, from about 1000 evenly spaced samples. */
-export function sharedMetric(data: HingeData, reach: number): SharedMetric {
+/** Samples that the metric is made from, at most. */
+const MOST_PICKED = 1000;
+
+/** The metric of a training set, from about 1000 evenly spaced samples; `workspace` must hold SharedMetric.sizes. */
+export function sharedMetric(data: HingeData, reach: number, workspace: Workspace): SharedMetric {
   const { bits, gateCount, classCount, bias } = data;
   const samples = data.features.shape[0];
   const moved = data.features.shape[1];
   const width = moved + (bias ? 1 : 0);
   const inputs = withConstant(data.features, bias);
-  const stride = Math.max(1, Math.floor(samples / 1000));
+  const stride = Math.max(1, Math.ceil(samples / MOST_PICKED));
   const picked = Array.from({ length: Math.floor((samples - 1) / stride) + 1 }, (_, i) => i * stride);
   const shared = new Float64Array(width * width);
   const share = new Float64Array(picked.length);
@@ -247,42 +261,47 @@ export function sharedMetric(data: HingeData, reach: number): SharedMetric {
   let trace = 0;
   for (let k = 0; k < width; k++) trace += shared[k * (width + 1)];
   for (let k = 0; k < width; k++) shared[k * (width + 1)] += 1e-4 * (trace / width) + 1e-12;
-  const own = spreadCurvature(data, inputs, width, picked, share);
-  return new SharedMetric(gateCount, classCount, width, Math.max(own, 1e-3 * gateCount * trace, 1e-12), shared);
+  const own = spreadCurvature(data, inputs, width, picked, share, workspace);
+  const scale = Math.max(own, 1e-3 * gateCount * trace, 1e-12);
+  return new SharedMetric(gateCount, classCount, width, scale, shared, workspace);
 }
 
-// Largest eigenvalue of 1/n sum (dtilde_i kron x_i)(dtilde_i kron x_i)' by power iteration.
+// Largest eigenvalue of 1/n sum (dtilde_i kron x_i)(dtilde_i kron x_i)', which is that of the Gram matrix
+// K_ij = (dtilde_i'dtilde_j)(x_i'x_j) / n, by power iteration.
 function spreadCurvature(
   { bits, gateCount }: HingeData,
   inputs: Float64Array,
   width: number,
   picked: readonly number[],
   share: Float64Array,
+  workspace: Workspace,
 ): number {
-  let vector = Float64Array.from({ length: gateCount * width }, (_, k) => Math.sin(1 + 1.7 * k));
+  const count = picked.length;
+  const mark = workspace.mark();
+  const [spread, points] = [workspace.float64(count * gateCount), workspace.float64(count * width)];
+  const [gram, other] = [workspace.float64(count * count), workspace.float64(count * count)];
+  picked.forEach((i, row) => {
+    for (let p = 0; p < gateCount; p++) spread[row * gateCount + p] = bits[i * gateCount + p] - share[row];
+    points.set(inputs.subarray(i * width, (i + 1) * width), row * width);
+  });
+  workspace.syrk(false, count, gateCount, 1, spread, gateCount, 0, other, count);
+  workspace.syrk(false, count, width, 1 / count, points, width, 0, gram, count);
+  for (let k = 0; k < gram.length; k++) gram[k] *= other[k];
+  let vector = Float64Array.from({ length: count }, (_, k) => Math.sin(1 + 1.7 * k));
   let value = 0;
-  for (let round = 0; round < 12; round++) {
-    const image = new Float64Array(vector.length);
-    const size = Math.sqrt(vector.reduce((sum, t) => sum + t * t, 0)) || 1;
-    for (let row = 0; row < picked.length; row++) {
-      const i = picked[row];
-      let sum = 0;
-      for (let p = 0; p < gateCount; p++) {
-        const d = bits[i * gateCount + p] - share[row];
-        for (let k = 0; k < width; k++) sum += d * inputs[i * width + k] * vector[p * width + k];
-      }
-      const factor = sum / (size * picked.length);
-      for (let p = 0; p < gateCount; p++) {
-        const d = factor * (bits[i * gateCount + p] - share[row]);
-        for (let k = 0; k < width; k++) image[p * width + k] += d * inputs[i * width + k];
-      }
-    }
-    value = Math.sqrt(image.reduce((sum, t) => sum + t * t, 0));
+  for (let round = 0; round < 24; round++) {
+    const size = lengthOfVector(vector) || 1;
+    const image = new Float64Array(count);
+    multiply(gram, vector, image, count);
+    value = lengthOfVector(image) / size;
     vector = image;
-    if (value === 0) return 0;
+    if (value === 0) break;
   }
+  workspace.release(mark);
   return value;
 }
+
+const lengthOfVector = (vector: Float64Array) => Math.sqrt(vector.reduce((sum, t) => sum + t * t, 0));
 
 function multiply(matrix: Float64Array, vector: Float64Array, out: Float64Array, width: number): void {
   for (let j = 0; j < width; j++) {

@@ -1,0 +1,41 @@
+// Memory of accelerated proximal steps on robust hinges, foretold and compared with what there is before anything is allocated.
+
+import { ResourceError } from "@worstcase/core";
+import type { ReluProgram } from "../program/program.js";
+
+/** Vectors of all pieces in this thread: the method's, the pairs of the dual bundle, the best point, references. */
+const VECTORS = 26;
+/** More of them for every further thread: shared and own copies of weights and gradient, the reference of the screen. */
+const VECTORS_PER_THREAD = 4;
+
+/** Predicted bytes, the program itself (features `[n, D]`, bits `[n, P]`) included. */
+export function predictedBytes(program: ReluProgram, threads: number): number {
+  const { samples, width, gateCount, outputs, featureCount, task, exponent, radius } = program;
+  const columns = task === "two-class" ? 2 : outputs;
+  const length = gateCount * columns * width;
+  const centred = exponent !== 2 && radius > 0;
+  const perSample = 8 * 5 * width + 3 * gateCount + 18 * columns + (centred ? 4 * columns * featureCount : 0);
+  return samples * perSample + 8 * length * (VECTORS + VECTORS_PER_THREAD * (threads - 1));
+}
+
+/** Throws ResourceError when the prediction exceeds the memory of the machine or its container. */
+export function checkMemory(program: ReluProgram, threads: number): void {
+  const running = globalThis.process;
+  const machine = running?.getBuiltinModule?.("node:os").totalmem() ?? Number.POSITIVE_INFINITY;
+  const container = running?.constrainedMemory?.() ?? 0;
+  const limit = container > 0 ? Math.min(machine, container) : machine;
+  refuseBeyond(limit, program, threads);
+}
+
+export function refuseBeyond(limit: number, program: ReluProgram, threads: number): void {
+  const bytes = predictedBytes(program, threads);
+  if (bytes <= limit) return;
+  const gibibytes = (value: number) => `${(value / 2 ** 30).toFixed(2)} GiB`;
+  const { samples, featureCount, gateCount, outputs } = program;
+  throw new ResourceError({
+    argument: "features",
+    expected: `a program within the ${gibibytes(limit)} of this machine`,
+    received: `${samples} samples, ${featureCount} features, ${gateCount} gates, ${outputs} outputs`,
+    hint: `it would take ${gibibytes(bytes)}; use fewer gates or samples`,
+  });
+}
