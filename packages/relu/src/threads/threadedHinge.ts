@@ -155,7 +155,7 @@ export class ThreadedHinge implements HingeEvaluator {
   }
 
   restore(states: readonly HingeState[]): void {
-    this.shards.forEach(({ port }, k) => port.postMessage(states[k + 1]));
+    for (const [k, { port }] of this.shards.entries()) port.postMessage(states[k + 1]);
     this.order(command.restore);
     this.own.restore(states[0]);
     this.finish();
