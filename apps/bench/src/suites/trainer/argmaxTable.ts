@@ -22,7 +22,7 @@ const grid = [
   { radius: 0.35, beta: 1e-3 },
 ] as const;
 const loss: PairwiseLoss = "crammer-singer";
-const secondsPerFit = 40;
+const secondsPerFit = 20;
 
 export function measureArgmax(context: SuiteContext, cifar: CifarFeatures): void {
   const { train, trainLabels, test, testLabels, linearHead } = cifar;
