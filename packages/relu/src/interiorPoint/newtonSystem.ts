@@ -18,7 +18,7 @@ import type { Pieces } from "./pieces.js";
 /** Columns of Z built at a time. */
 const CHUNK = 1024;
 /** Order up to which the dense system is built although one over terms would be smaller, with a ball. */
-const DENSE_ORDER = 900;
+export const DENSE_ORDER = 900;
 const EXACT_STEPS = 4;
 const NEARBY_STEPS = 150;
 const ACCURACY = 1e-10;
@@ -47,17 +47,20 @@ export class NewtonSystem {
   private readonly onA: Float64Array;
   private readonly classes: Int32Array;
 
-  /** Whether the system is the one over terms, which needs the factors of the blocks. */
-  static usesSamples(program: ReluProgram, terms: number, sides: number): boolean {
-    const { gateCount, outputs, width, radius } = program;
-    const order = sides * gateCount * outputs * width;
-    return terms < order && (radius === 0 || order > DENSE_ORDER);
+  /** Whether the system is the one over terms, which needs the factors of the blocks; with a ball only beyond order `dense`. */
+  static usesSamples(program: ReluProgram, terms: number, sides: number, dense: number): boolean {
+    const order = NewtonSystem.order(program, sides);
+    return terms < order && (program.radius === 0 || order > dense);
   }
 
-  static sizes(program: ReluProgram, terms: number, sides: number): number[] {
+  static order({ gateCount, outputs, width }: ReluProgram, sides: number): number {
+    return sides * gateCount * outputs * width;
+  }
+
+  static sizes(program: ReluProgram, terms: number, sides: number, dense: number): number[] {
     const { gateCount, outputs, width, radius } = program;
     const order = gateCount * outputs * width;
-    const bySamples = NewtonSystem.usesSamples(program, terms, sides);
+    const bySamples = NewtonSystem.usesSamples(program, terms, sides, dense);
     const size = bySamples ? terms : sides * order;
     const chunk = bySamples ? terms * chunkBlocks(width) * width : radius > 0 ? order * order : terms * order;
     const group = sides * order;
@@ -71,12 +74,13 @@ export class NewtonSystem {
     private readonly terms: LossTerms,
     private readonly sums: GateSums,
     private readonly workspace: Workspace,
+    dense: number,
   ) {
     const { gateCount, outputs, width, radius, featureCount } = program;
     this.blocks = gateCount * outputs;
     this.order = this.blocks * width;
-    this.bySamples = NewtonSystem.usesSamples(program, terms.count, pieces.sides);
-    const [matrix, chunk, ...vectors] = NewtonSystem.sizes(program, terms.count, pieces.sides).map((size) =>
+    this.bySamples = NewtonSystem.usesSamples(program, terms.count, pieces.sides, dense);
+    const [matrix, chunk, ...vectors] = NewtonSystem.sizes(program, terms.count, pieces.sides, dense).map((size) =>
       workspace.float64(size),
     );
     this.matrix = matrix;

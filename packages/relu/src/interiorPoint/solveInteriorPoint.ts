@@ -9,7 +9,7 @@ import type { ReluProgram } from "../program/program.js";
 import { GateSums } from "./gateSums.js";
 import { LossTerms } from "./lossTerms.js";
 import { BoundEvaluator, type LossDual } from "./lowerBound.js";
-import { NewtonSystem } from "./newtonSystem.js";
+import { DENSE_ORDER, NewtonSystem } from "./newtonSystem.js";
 import { Pieces } from "./pieces.js";
 
 export interface InteriorPointOptions {
@@ -39,32 +39,64 @@ export interface InteriorPointResult {
 
 /** Share of the way to the boundary that a step may go. */
 const CLOSENESS = 0.99;
+/** Largest order of a dense system that is tried when the large one failed. */
+const LARGEST_DENSE = 4000;
 /** Iterations without progress of objective or bound after which rounding has the last word. */
 const PATIENCE = 6;
 
 /** Numbers the method takes from a workspace. */
-function interiorPointSize(program: ReluProgram, sides: number, rows: Int32Array): number {
+function interiorPointSize(program: ReluProgram, sides: number, rows: Int32Array, dense: number): number {
   const pairs = program.task === "multi-class" && program.loss !== "squared";
   const terms = program.samples * (pairs ? program.outputs - 1 : program.outputs);
   return workspaceSize(
-    ...Pieces.sizes(program, sides, rows, NewtonSystem.usesSamples(program, terms, sides)),
+    ...Pieces.sizes(program, sides, rows, NewtonSystem.usesSamples(program, terms, sides, dense)),
     ...GateSums.sizes(program),
-    ...NewtonSystem.sizes(program, terms, sides),
+    ...NewtonSystem.sizes(program, terms, sides, dense),
     ...BoundEvaluator.sizes(program, sides),
   );
 }
 
+/** Where conjugate gradients on a large system end short of the tolerance, the dense system is taken and the method starts anew. */
 export async function solveInteriorPoint(
   program: ReluProgram,
   options: InteriorPointOptions,
 ): Promise<InteriorPointResult> {
+  const first = await run(program, options, DENSE_ORDER);
+  const order = NewtonSystem.order(program, options.directions === null ? 1 : 2);
+  const { objective, lowerBound, iterations, nearby } = first;
+  const reached = objective.total - lowerBound <= options.tolerance * objective.total;
+  const left = options.maximumIterations - iterations;
+  if (reached || !nearby || order > LARGEST_DENSE || left <= 0) return first;
+  const onIteration = options.onIteration;
+  const again = await run(
+    program,
+    {
+      ...options,
+      maximumIterations: left,
+      onIteration: (iteration, total, bound) =>
+        onIteration?.(iterations + iteration, Math.min(total, objective.total), Math.max(bound, lowerBound)),
+    },
+    LARGEST_DENSE,
+  );
+  const kept = again.objective.total < objective.total ? again : first;
+  const dual = again.lowerBound > lowerBound ? again : first;
+  return { ...kept, lowerBound: dual.lowerBound, dual: dual.dual, iterations: iterations + again.iterations };
+}
+
+/** `nearby`: the systems were preconditioners only. */
+async function run(
+  program: ReluProgram,
+  options: InteriorPointOptions,
+  dense: number,
+): Promise<InteriorPointResult & { readonly nearby: boolean }> {
   const sides = options.directions === null ? 1 : 2;
   const rows = options.coneSamples;
-  const workspace = options.kernels.workspace(interiorPointSize(program, sides, rows));
+  const workspace = options.kernels.workspace(interiorPointSize(program, sides, rows, dense));
   const terms = new LossTerms(program);
-  const pieces = new Pieces(program, sides, rows, NewtonSystem.usesSamples(program, terms.count, sides), workspace);
+  const factored = NewtonSystem.usesSamples(program, terms.count, sides, dense);
+  const pieces = new Pieces(program, sides, rows, factored, workspace);
   const sums = new GateSums(program, terms, workspace);
-  const system = new NewtonSystem(program, pieces, terms, sums, workspace);
+  const system = new NewtonSystem(program, pieces, terms, sums, workspace, dense);
   const bounds = new BoundEvaluator(program, pieces, terms, sums, workspace);
   terms.start();
   pieces.start(terms.kappa / 2, options.directions);
@@ -126,6 +158,7 @@ export async function solveInteriorPoint(
     lowerBound: Math.min(lowerBound, best.total),
     dual: dualKept,
     iterations: iteration,
+    nearby: factored && program.radius > 0,
   };
 }
 

@@ -39,6 +39,8 @@ export interface WorkingSetResult {
 /** Groups of pieces solved at once without a working set, and the most that a working set may grow to. */
 const ALL_AT_ONCE = 400;
 const MOST_GROUPS = 2000;
+/** Share of the working set below which missing gates count as few. */
+const FEW = 0.05;
 
 /** Solves the program over its open cones. `zero` and `zeroBound` are the objective of the zero network and a bound known before. */
 export async function solveOnWorkingSet(
@@ -111,7 +113,9 @@ export async function solveOnWorkingSet(
       roundTolerance /= 10;
       continue;
     }
-    roundTolerance = Math.max(tolerance / 3, Math.min(roundTolerance, gap() / 10));
+    // few gates are missing: the next solve may be the last, and goes all the way
+    const few = violated.length <= FEW * inside.length;
+    roundTolerance = Math.max(tolerance / 3, few ? 0 : Math.min(roundTolerance, gap() / 10));
     inside = Int32Array.from([...inside, ...violated.slice(0, Math.min(room, atOnce))]).sort();
   }
   return { pieces, objective: best, lowerBound, iterations, workingSet: inside.length };

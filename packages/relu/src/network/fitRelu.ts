@@ -34,7 +34,7 @@ export type ReluMethod = "interior-point" | "augmented-lagrangian";
 export interface FitReluOptions extends ProgramOptions, WorkOptions<FitProgress> {
   /** Relative certified gap to stop at (default 1e-4). */
   readonly tolerance?: number;
-  /** Newton steps (default 300) or proximal steps (default 3000). */
+  /** Newton steps (default 1000) or proximal steps (default 3000). */
   readonly maximumIterations?: number;
   /** Default `auto`: the interior-point method, whose matrices have the order of the samples, up to 4000 of them (times pairs of classes). */
   readonly method?: "auto" | ReluMethod;
@@ -95,7 +95,7 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
   const { tolerance = 1e-4, signal, onEvent } = options;
   const program = createProgram(features, answers, options);
   const method = chosenMethod(program, options.method);
-  const { maximumIterations = method === "interior-point" ? 300 : 3000 } = options;
+  const { maximumIterations = method === "interior-point" ? 1000 : 3000 } = options;
   if (!Number.isFinite(tolerance) || tolerance <= 0) {
     throw new SettingError({ argument: "options.tolerance", expected: "a finite number > 0", received: tolerance });
   }
