@@ -108,13 +108,18 @@ export function solveRows(
     const least = delta;
     if (warmStart !== null && warmStart[i] > delta) delta = warmStart[i];
     let length = 0;
+    let quadratic = 0;
     let steps = 0;
+    // One division a coordinate and step serves the value and both derivatives.
     for (;;) {
+      quadratic = 0;
       let norm2 = 0;
       let norm3 = 0;
       for (let k = 0; k < rank; k++) {
         const inverse = 1 / (gap[k] + delta);
-        const p = square[k] * inverse * inverse;
+        const q = square[k] * inverse;
+        const p = q * inverse;
+        quadratic += q;
         norm2 += p;
         norm3 += p * inverse;
       }
@@ -129,15 +134,11 @@ export function solveRows(
     if (warmStart !== null) warmStart[i] = delta;
     let lambda = delta - lowest;
     if (lambda < 0) lambda = 0;
-    let quadratic = 0;
-    if (perturbation === null) {
-      for (let k = 0; k < rank; k++) quadratic += square[k] / (gap[k] + delta);
-    } else {
+    if (perturbation !== null) {
       const scale = length > radius ? radius / length : 1;
       const signed = positive ? -scale : scale;
       for (let k = 0; k < rank; k++) {
         const inverse = 1 / (gap[k] + delta);
-        quadratic += square[k] * inverse;
         perturbation[row + k] = signed * halfGradient[k] * inverse;
       }
       // Hard case: the multiplier is at its lower end and the ball is not filled; move along the lowest eigenvector.

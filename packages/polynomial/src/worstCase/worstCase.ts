@@ -89,6 +89,10 @@ export function worstCase(
   return oracle.solve(points, labels, radius, { points: options.points ?? true });
 }
 
+/** Relative errors of ||D|| = r. Without points a rough root will do: the value's error is its square, from below. */
+const pointTolerance = 1e-13;
+const valueTolerance = 1e-9;
+
 interface Prepared {
   readonly form: RotatedForm;
   readonly solver: TrustRegionSolver;
@@ -117,7 +121,7 @@ export function solveBatch(
     const value = values.subarray(from, from + count);
     const multiplier = multipliers.subarray(from, from + count);
     const results = { value, multiplier, perturbation: wanted ? rotator.perturbation : null, warmStart: null };
-    solveRows(solver, rotated, blockLabels, 0, count, radius, results);
+    solveRows(solver, rotated, blockLabels, 0, count, radius, results, wanted ? pointTolerance : valueTolerance);
     for (let i = 0; i < count; i++) {
       let square = 0;
       for (let l = 0, p = i * d; l < d; l++, p++) square += rotator.pointRows[p] * rotator.pointRows[p];
