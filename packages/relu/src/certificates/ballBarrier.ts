@@ -4,9 +4,12 @@
 //   linf  B = sum_k log(r^2 - z_k^2):    the same in every coordinate, M diagonal
 //   l1    z = p - n,  B = sum log p_k + sum log n_k + log(r - sum p - sum n):  p_k = mu / (nu + w_k), n_k = mu / (nu - w_k), slack mu / nu,
 //         nu > max |w_k| the root of  sum p_k + sum n_k + mu / nu = r
-// All are conjugates of self-concordant barriers, hence self-concordant (times mu) themselves. w, z, q, v: [d]
+//   other q > 1  B = log(1 - ||z / r||_q^q):  z_k = -r sign(w_k) (r |w_k| s / (mu q))^(q*-1), s = 1 - ||z / r||_q^q the root of
+//         sum_k (r |w_k| / (mu q))^q* s^q* + s = 1.  For q > 2 the Hessian is capped where w_k vanishes.
+// The first three are conjugates of self-concordant barriers, hence self-concordant (times mu) themselves; the last is not, and the step rules
+// of regionMinimum.ts only make it slower there: bounds come from the dual value, which holds for any w. w, z, q, v: [d]
 
-import type { Norm } from "@worstcase/core";
+import { dualExponentOf, type PerturbationNorm } from "../ballSupport.js";
 
 export class BallBarrier {
   /** Maximiser, strictly inside the ball. */
@@ -19,7 +22,7 @@ export class BallBarrier {
   value = 0;
 
   constructor(
-    private readonly norm: Norm,
+    private readonly norm: PerturbationNorm,
     readonly radius: number,
     readonly length: number,
   ) {
@@ -32,7 +35,8 @@ export class BallBarrier {
   evaluate(w: Float64Array, mu: number): void {
     if (this.norm === "l2") this.euclidean(w, mu);
     else if (this.norm === "linf") this.box(w, mu);
-    else this.cross(w, mu);
+    else if (this.norm === "l1") this.cross(w, mu);
+    else this.general(w, mu, this.norm);
   }
 
   private euclidean(w: Float64Array, mu: number): void {
@@ -105,5 +109,49 @@ export class BallBarrier {
       this.value += -w[k] * z[k] + mu * (Math.log(p) + Math.log(n));
     }
     this.factor = 1 / total;
+  }
+
+  private general(w: Float64Array, mu: number, q: number): void {
+    const { z, diagonal, direction, length, radius } = this;
+    const dual = dualExponentOf(q);
+    let largest = 0;
+    for (let k = 0; k < length; k++) largest = Math.max(largest, Math.abs(w[k]));
+    direction.fill(0);
+    if (largest === 0) {
+      z.fill(0);
+      diagonal.fill(0);
+      this.factor = 0;
+      this.value = 0;
+      return;
+    }
+    let sum = 0;
+    for (let k = 0; k < length; k++) sum += (Math.abs(w[k]) / largest) ** dual;
+    // log of (sum (r |w| / (mu q))^q*): C s^q* + s = 1 has its root between half of min(1, C^(-1/q*)) and that
+    const logC = dual * Math.log((radius * largest) / (mu * q)) + Math.log(sum);
+    let high = Math.min(0, -logC / dual);
+    let low = high - Math.LN2;
+    let t = high;
+    for (let pass = 0; pass < 80; pass++) {
+      const power = Math.exp(logC + dual * t);
+      const excess = power + Math.exp(t) - 1;
+      if (Math.abs(excess) <= 1e-15) break;
+      if (excess > 0) high = t;
+      else low = t;
+      const next = t - excess / (dual * power + Math.exp(t));
+      t = next > low && next < high ? next : (low + high) / 2;
+      if (high - low <= 1e-16) break;
+    }
+    const room = Math.exp(t);
+    const floor = 1e-6 * largest;
+    this.value = mu * t;
+    for (let k = 0; k < length; k++) {
+      const size = Math.abs(w[k]);
+      const reach = size > 0 ? radius * Math.exp((dual - 1) * (Math.log((radius * size) / (mu * q)) + t)) : 0;
+      z[k] = w[k] > 0 ? -reach : reach;
+      direction[k] = z[k];
+      diagonal[k] = ((dual - 1) * reach) / Math.max(size, floor);
+      this.value += size * reach;
+    }
+    this.factor = (dual - 1) ** 2 / (mu * (1 + (dual * (1 - room)) / room));
   }
 }

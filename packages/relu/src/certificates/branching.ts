@@ -7,8 +7,7 @@
 // The bound of a node is the dual value of a convex problem (regionMinimum.ts), so it holds whatever the accuracy; its point is a
 // perturbation, and the margin there an upper bound. A node ends when bound and margin meet. Best bound first.
 
-import type { Norm } from "@worstcase/core";
-import { ballSupport } from "../ballSupport.js";
+import { ballSupport, dualExponentOf, lengthOf, normExponent, type PerturbationNorm } from "../ballSupport.js";
 import { type LocalPair, marginAt, type UnstableGate } from "./localPieces.js";
 import { type Region, RegionSolver } from "./regionMinimum.js";
 
@@ -43,7 +42,7 @@ interface Node {
 export function branchAndBound(
   pairs: readonly LocalPair[],
   length: number,
-  norm: Norm,
+  norm: PerturbationNorm,
   radius: number,
   limits: BranchingLimits,
 ): BranchingOutcome {
@@ -54,7 +53,7 @@ export function branchAndBound(
 export function localAttack(
   pairs: readonly LocalPair[],
   length: number,
-  norm: Norm,
+  norm: PerturbationNorm,
   radius: number,
 ): Pick<BranchingOutcome, "upper" | "point" | "rival"> {
   const limits = { tolerance: 0, maximumNodes: 0, signOnly: false };
@@ -75,7 +74,7 @@ class Search {
   constructor(
     private readonly pairs: readonly LocalPair[],
     private readonly length: number,
-    private readonly norm: Norm,
+    private readonly norm: PerturbationNorm,
     private readonly radius: number,
     private readonly limits: BranchingLimits,
     bounds = true,
@@ -251,7 +250,7 @@ function chord(opening: number, reach: number, slope: number): [number, number] 
 }
 
 /** Writes to z the point of the ball, shrunk by a hair against rounding, at which slope'z is least. */
-function steepestPoint(slope: Float64Array, norm: Norm, radius: number, z: Float64Array): void {
+function steepestPoint(slope: Float64Array, norm: PerturbationNorm, radius: number, z: Float64Array): void {
   const r = radius * (1 - 1e-15);
   if (norm === "linf") {
     for (let k = 0; k < z.length; k++) z[k] = slope[k] > 0 ? -r : slope[k] < 0 ? r : 0;
@@ -265,8 +264,15 @@ function steepestPoint(slope: Float64Array, norm: Norm, radius: number, z: Float
     z[largest] = step;
     return;
   }
-  const size = Math.hypot(...slope);
-  for (let k = 0; k < z.length; k++) z[k] = size > 0 ? (-r * slope[k]) / size : 0;
+  const exponent = dualExponentOf(norm);
+  const size = lengthOf(slope, 0, z.length, exponent);
+  for (let k = 0; k < z.length; k++) {
+    const share = size > 0 ? (Math.abs(slope[k]) / size) ** (exponent - 1) : 0;
+    z[k] = -r * Math.sign(slope[k]) * share;
+  }
+  // rounding of the powers
+  const length = exponent === 2 ? r : lengthOf(z, 0, z.length, normExponent(norm));
+  if (length > r) for (let k = 0; k < z.length; k++) z[k] *= (r / length) * (1 - 1e-15);
 }
 
 class NodeHeap {

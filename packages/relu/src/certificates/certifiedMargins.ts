@@ -4,16 +4,16 @@
 //   min over the ball of f_y - f_c  >=  x'A_c - r ||A_c||_{q*} + sum over unstable p of min(0, x'a_pc - r ||a_pc||_{q*}).
 // A ReLU network is the case g_p = u_p, t_pc = second[c, p] u_p. The constant coordinate is not moved, so norms leave it out.
 
-import { checkLabels, type Norm, type NumericBatch } from "@worstcase/core";
-import { ballSupport, checkBall } from "../ballSupport.js";
+import { checkLabels, type NumericBatch } from "@worstcase/core";
+import { ballSupport, checkBall, type PerturbationNorm } from "../ballSupport.js";
 import { checkFeatures } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
 import { withConstant } from "../program/program.js";
 
 export interface CertifyOptions {
-  /** Norm of the perturbation. */
-  readonly norm: Norm;
+  /** Norm of the perturbation: l1, l2, linf or any number q >= 1. */
+  readonly norm: PerturbationNorm;
   /** Radius in FEATURE space. */
   readonly radius: number;
 }
@@ -64,7 +64,7 @@ export class ClosedForm {
 
   constructor(
     private readonly model: GatedReluModel,
-    private readonly norm: Norm,
+    private readonly norm: PerturbationNorm,
   ) {
     const { gates, classCount, featureCount, bias } = model;
     this.width = featureCount + (bias ? 1 : 0);

@@ -2,7 +2,8 @@
 // A positive lower bound of the margin at one radius certifies every smaller one, since the balls are nested.
 // features: [n, d]   labels: [n]   lower, upper: [n]   points: [n, d]
 
-import { type NumericBatch, normOf, SettingError, sampleCount } from "@worstcase/core";
+import { type NumericBatch, SettingError, sampleCount } from "@worstcase/core";
+import { lengthOf, normExponent } from "../ballSupport.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
 import { withConstant } from "../program/program.js";
@@ -40,8 +41,9 @@ export async function certifiedRadii(
   labels: Int32Array,
   options: CertifiedRadiiOptions,
 ): Promise<CertifiedRadii> {
-  const { norm, maximumRadius, method = "branching", accuracy = 1e-3 } = options;
-  const { maximumNodes } = checkCertificate(subject, features, labels, { ...options, radius: 0, tolerance: 0.5 });
+  const { maximumRadius, method = "branching", accuracy = 1e-3 } = options;
+  const checked = checkCertificate(subject, features, labels, { ...options, radius: 0, tolerance: 0.5 });
+  const { norm, maximumNodes } = checked;
   if (!(maximumRadius > 0) || !Number.isFinite(maximumRadius)) {
     throw new SettingError({
       argument: "options.maximumRadius",
@@ -61,7 +63,7 @@ export async function certifiedRadii(
   const upper = new Float64Array(samples).fill(Number.POSITIVE_INFINITY);
   const moved = Float64Array.from(features.data);
   const empty = subject.kind === "relu-network" && subject.neurons === 0;
-  const judge = empty ? null : new Judge(subject, features, { ...options, method, maximumNodes });
+  const judge = empty ? null : new Judge(subject, features, { ...options, norm, method, maximumNodes });
   const pause = new Pauses("certifiedRadii", samples, options);
   for (let i = 0; i < samples; i++) {
     await pause.at(i);
@@ -74,7 +76,7 @@ export async function certifiedRadii(
     for (let radius = maximumRadius; ; radius = (low + high) / 2) {
       const { certified, point } = judge.at(i, labels[i], radius);
       if (point) {
-        const distance = normOf(point, norm);
+        const distance = lengthOf(point, 0, point.length, normExponent(norm));
         if (distance < upper[i]) {
           upper[i] = distance;
           for (let k = 0; k < point.length; k++)

@@ -5,8 +5,8 @@
 // For a ReLU network t_pc = second[c, p] g_p, so piece_p = kappa_p g_p with kappa_p = second[y, p] - second[c, p] and the unstable term is the
 // continuous kappa_p max(0, h_p + g_p'z).
 
-import { type Norm, type NumericBatch, sampleCount } from "@worstcase/core";
-import { ballSupport } from "../ballSupport.js";
+import { type NumericBatch, sampleCount } from "@worstcase/core";
+import { ballSupport, type PerturbationNorm } from "../ballSupport.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
 import { withConstant } from "../program/program.js";
@@ -45,7 +45,7 @@ export class LocalPieces {
   private readonly inputs: Float64Array;
   private readonly gateSize: Float64Array;
 
-  constructor(subject: GatedReluModel | ReluNetwork, features: NumericBatch, norm: Norm) {
+  constructor(subject: GatedReluModel | ReluNetwork, features: NumericBatch, norm: PerturbationNorm) {
     this.reading = subject.kind === "gated-relu" ? "gated-as-trained" : "true-relu";
     this.network = subject.kind === "gated-relu" ? null : subject;
     this.model = subject.kind === "gated-relu" ? subject : gatedModelOfNetwork(subject);
@@ -143,7 +143,7 @@ export function marginAt({ base, form, unstable }: LocalPair, z: Float64Array, c
 }
 
 /** Size of the numbers that make up the margins of these pairs on the ball: what accuracies are relative to. */
-export function marginScale(pairs: readonly LocalPair[], norm: Norm, radius: number): number {
+export function marginScale(pairs: readonly LocalPair[], norm: PerturbationNorm, radius: number): number {
   let scale = 0;
   for (const { base, form, unstable } of pairs) {
     scale = Math.max(scale, Math.abs(base) + ballSupport(form, 0, form.length, norm, radius));

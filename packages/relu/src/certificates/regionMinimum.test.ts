@@ -1,9 +1,10 @@
-import { createRng, type Norm } from "@worstcase/core";
+import { createRng } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
+import { dualExponentOf, lengthOf, normExponent, type PerturbationNorm } from "../ballSupport.js";
 import { pointInBall } from "../testing/problems.js";
 import { type Region, RegionSolver } from "./regionMinimum.js";
 
-const norms: Norm[] = ["l1", "l2", "linf"];
+const norms: PerturbationNorm[] = ["l1", "l2", "linf", 1.3, 3, 8];
 
 function randomRegion(seed: number, d: number, hard: number, soft: number): Region {
   const rng = createRng(seed);
@@ -29,11 +30,11 @@ function valueAt({ constant, form, rows, offsets, caps }: Region, z: ArrayLike<n
 }
 
 /** Minimum over a polar grid of the ball in the plane, every ray cut at the boundary and refined. */
-function gridMinimum(region: Region, norm: Norm, radius: number): number {
+function gridMinimum(region: Region, norm: PerturbationNorm, radius: number): number {
   let best = Number.POSITIVE_INFINITY;
   for (let a = 0; a < 120; a++) {
     const [x, y] = [Math.cos((a * Math.PI) / 60), Math.sin((a * Math.PI) / 60)];
-    const size = norm === "l2" ? 1 : norm === "l1" ? Math.abs(x) + Math.abs(y) : Math.max(Math.abs(x), Math.abs(y));
+    const size = lengthOf([x, y], 0, 2, normExponent(norm));
     for (let s = 0; s <= 60; s++) {
       const t = (radius * s) / 60 / size;
       best = Math.min(best, valueAt(region, [t * x, t * y]));
@@ -46,8 +47,7 @@ describe.each(norms)("%s ball", (norm) => {
   it("without half-spaces the bound is c - r times the dual norm", () => {
     const region = randomRegion(1, 5, 0, 0);
     const { lower, point } = new RegionSolver(norm, 0.7, 5).minimise(region, 1e-8, Number.POSITIVE_INFINITY);
-    const a = [...region.form].map(Math.abs);
-    const size = norm === "l1" ? Math.max(...a) : norm === "l2" ? Math.hypot(...a) : a.reduce((s, t) => s + t, 0);
+    const size = lengthOf(region.form, 0, 5, dualExponentOf(norm));
     expect(lower).toBeCloseTo(region.constant - 0.7 * size, 10);
     expect(valueAt(region, point)).toBeCloseTo(lower, 7);
   });
@@ -68,7 +68,8 @@ describe.each(norms)("%s ball", (norm) => {
       if (grid < Number.POSITIVE_INFINITY) {
         compared++;
         expect(lower).toBeGreaterThan(grid - 0.3); // grid spacing
-        expect(valueAt(region, point)).toBeLessThan(lower + 1e-7); // the point attains the bound: both are optimal
+        // the point attains the bound: both are optimal. The steps for a general q are not those of a self-concordant barrier.
+        expect(valueAt(region, point)).toBeLessThan(lower + (typeof norm === "number" ? 1e-5 : 1e-7));
       }
     }
     expect(compared).toBeGreaterThan(2);
@@ -86,7 +87,7 @@ describe.each(norms)("%s ball", (norm) => {
         region.offsets[j] = Math.abs(offset); // 0 is feasible
       });
       const { lower, point } = new RegionSolver(norm, 0.5, d).minimise(region, 1e-8, Number.POSITIVE_INFINITY);
-      expect(valueAt(region, point)).toBeLessThan(lower + 1e-7);
+      expect(valueAt(region, point)).toBeLessThan(lower + (typeof norm === "number" ? 1e-5 : 1e-7));
       for (let trial = 0; trial < 500; trial++) {
         expect(valueAt(region, pointInBall(rng, d, norm, 0.5))).toBeGreaterThanOrEqual(lower);
       }

@@ -6,8 +6,7 @@
 // Cost of a step: m^2 d + m^3 / 3 for m half-spaces.
 // e: rows [m, d], f: [m], caps: [m]
 
-import { type Norm, normOf } from "@worstcase/core";
-import { ballSupport } from "../ballSupport.js";
+import { ballSupport, lengthOf, normExponent, type PerturbationNorm } from "../ballSupport.js";
 import { BallBarrier } from "./ballBarrier.js";
 
 /** A linear form with half-spaces. `rows` are given by reference and not changed. */
@@ -34,6 +33,7 @@ const LEAST_MU = 1e-10;
 const ROUNDING = 1e-13;
 
 export class RegionSolver {
+  private readonly exponent: number;
   private readonly barrier: BallBarrier;
   private readonly w: Float64Array;
   private readonly best: Float64Array;
@@ -43,10 +43,11 @@ export class RegionSolver {
   private matrix = new Float64Array(64);
 
   constructor(
-    private readonly norm: Norm,
+    private readonly norm: PerturbationNorm,
     private readonly radius: number,
     private readonly length: number,
   ) {
+    this.exponent = normExponent(norm);
     this.barrier = new BallBarrier(norm, radius, length);
     this.w = new Float64Array(length);
     this.best = new Float64Array(length);
@@ -139,7 +140,7 @@ export class RegionSolver {
       corrected[k] = z[k] + diagonal[k] * corrected[k] - factor * share * direction[k];
       value += form[k] * corrected[k];
     }
-    if (normOf(corrected, this.norm) > this.radius) return Number.POSITIVE_INFINITY;
+    if (lengthOf(corrected, 0, length, this.exponent) > this.radius) return Number.POSITIVE_INFINITY;
     for (let j = 0; j < rows.length; j++) {
       let room = offsets[j];
       for (let k = 0; k < length; k++) room += rows[j][k] * corrected[k];

@@ -1,5 +1,6 @@
-import { createRng, distances, type Norm, type NumericBatch } from "@worstcase/core";
+import { createRng, type NumericBatch } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
+import { lengthOf, normExponent, type PerturbationNorm } from "../ballSupport.js";
 import { type GatedReluModel, gatedScores } from "../gatedModel.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
 import { sampleGates } from "../patterns/sampleGates.js";
@@ -8,7 +9,7 @@ import { certifiedMargins } from "./certifiedMargins.js";
 import { certifiedRadii } from "./certifiedRadii.js";
 import { margins, worstMargins } from "./worstMargins.js";
 
-const norms: Norm[] = ["l1", "l2", "linf"];
+const norms: PerturbationNorm[] = ["l1", "l2", "linf", 1.5, 3];
 
 function gatedModel(seed: number, d: number, classCount: number, gateCount: number) {
   const { features, labels, rng } = clouds(seed, 6, d, classCount);
@@ -26,14 +27,27 @@ function network(seed: number, d: number, classCount: number, neurons: number) {
   return { model, features, labels };
 }
 
+/** l_q lengths of the perturbations, `[n]`. */
+function distances(from: NumericBatch, to: NumericBatch, norm: PerturbationNorm): number[] {
+  const [n, d] = from.shape as [number, number];
+  const difference = Float64Array.from(to.data, (value, k) => value - from.data[k]);
+  return Array.from({ length: n }, (_, i) => lengthOf(difference, i * d, d, normExponent(norm)));
+}
+
 /** Least margin over a fine grid of the ball in the plane. */
-function gridWorst(subject: GatedReluModel | ReluNetwork, x: Float64Array, label: number, norm: Norm, radius: number) {
+function gridWorst(
+  subject: GatedReluModel | ReluNetwork,
+  x: Float64Array,
+  label: number,
+  norm: PerturbationNorm,
+  radius: number,
+) {
   const steps = 80;
   const data: number[] = [];
   for (let a = -steps; a <= steps; a++) {
     for (let b = -steps; b <= steps; b++) {
       const z = [(radius * a) / steps, (radius * b) / steps];
-      const size = norm === "l2" ? Math.hypot(...z) : norm === "l1" ? Math.abs(z[0]) + Math.abs(z[1]) : 0;
+      const size = lengthOf(z, 0, 2, normExponent(norm));
       if (size <= radius) data.push(x[0] + z[0], x[1] + z[1]);
     }
   }
@@ -190,4 +204,17 @@ it("edges: radius 0, an empty network, the zero model, bad options, abort", asyn
   const signal = AbortSignal.abort();
   await expect(worstMargins(model, features, labels, { ...options, signal })).rejects.toThrow(/abort/);
   expect(gatedScores(model, features).shape).toEqual([6, 2]);
+});
+
+it("q = 1, 2, Infinity as numbers are the balls of those names; q < 1 is refused", async () => {
+  const { model, features, labels } = network(9, 4, 3, 8);
+  for (const [name, q] of [
+    ["l1", 1],
+    ["l2", 2],
+    ["linf", Number.POSITIVE_INFINITY],
+  ] as const) {
+    const named = await worstMargins(model, features, labels, { norm: name, radius: 0.3 });
+    expect((await worstMargins(model, features, labels, { norm: q, radius: 0.3 })).lower).toEqual(named.lower);
+  }
+  await expect(worstMargins(model, features, labels, { norm: 0.5, radius: 0.3 })).rejects.toThrow(/options.norm/);
 });

@@ -3,7 +3,6 @@
 
 import {
   checkLabels,
-  type Norm,
   type NumericBatch,
   type ProgressEvent,
   SettingError,
@@ -11,7 +10,7 @@ import {
   throwIfAborted,
   type WorkOptions,
 } from "@worstcase/core";
-import { checkBall } from "../ballSupport.js";
+import { checkBall, type PerturbationNorm } from "../ballSupport.js";
 import { checkFeatures } from "../checks.js";
 import { type GatedReluModel, gatedScores } from "../gatedModel.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
@@ -19,8 +18,8 @@ import { branchAndBound } from "./branching.js";
 import { LocalPieces, marginAt, marginScale, type Reading } from "./localPieces.js";
 
 export interface WorstMarginOptions extends WorkOptions<ProgressEvent> {
-  /** Norm of the perturbation. */
-  readonly norm: Norm;
+  /** Norm of the perturbation: l1, l2, linf or any number q >= 1. */
+  readonly norm: PerturbationNorm;
   /** Radius in FEATURE space. */
   readonly radius: number;
   /** `exact` means upper - lower at most this, relative to the sizes in the margin (default 1e-6). */
@@ -54,8 +53,8 @@ export async function worstMargins(
   labels: Int32Array,
   options: WorstMarginOptions,
 ): Promise<WorstMargins> {
-  const { norm, radius } = options;
-  const { tolerance, maximumNodes } = checkCertificate(subject, features, labels, options);
+  const { radius } = options;
+  const { norm, tolerance, maximumNodes } = checkCertificate(subject, features, labels, options);
   const samples = sampleCount(features);
   const lower = new Float64Array(samples);
   const nodes = new Int32Array(samples);
@@ -116,11 +115,8 @@ export function checkCertificate(
   features: NumericBatch,
   labels: Int32Array,
   { norm, radius, tolerance = 1e-6, maximumNodes = 2000 }: WorstMarginOptions,
-): { tolerance: number; maximumNodes: number } {
+): { norm: PerturbationNorm; tolerance: number; maximumNodes: number } {
   checkBall(norm, radius, "options.");
-  if (norm !== "linf" && norm !== "l2" && norm !== "l1") {
-    throw new SettingError({ argument: "options.norm", expected: "linf, l2 or l1", received: norm });
-  }
   checkFeatures(features, subject.featureCount);
   checkLabels(labels, sampleCount(features), subject.classCount);
   if (!(tolerance > 0 && tolerance < 1)) {
@@ -129,7 +125,8 @@ export function checkCertificate(
   if (!Number.isSafeInteger(maximumNodes) || maximumNodes < 0) {
     throw new SettingError({ argument: "options.maximumNodes", expected: "an integer >= 0", received: maximumNodes });
   }
-  return { tolerance, maximumNodes };
+  const named = norm === 1 ? "l1" : norm === 2 ? "l2" : norm === Number.POSITIVE_INFINITY ? "linf" : norm;
+  return { norm: named, tolerance, maximumNodes };
 }
 
 /** Abort checks, progress events and room for other work, once per sample. */

@@ -9,7 +9,8 @@
 import { type NumericBatch, type Rng, SettingError, throwIfAborted, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels, workspaceSize } from "@worstcase/linalg";
 import { checkPositive } from "../checks.js";
-import { type ConeViolation, coneViolation, makeFeasible, reluObjective } from "../network/feasible.js";
+import { ConeDistance } from "../network/coneDistance.js";
+import { type ConeViolation, coneViolation, excess, makeFeasible, reluObjective } from "../network/feasible.js";
 import { networkOfProgram } from "../network/networkOfProgram.js";
 import { distinctRows, findOpenCones, openConesSize } from "../network/openCones.js";
 import type { ReluNetwork } from "../network/reluNetwork.js";
@@ -47,7 +48,7 @@ export interface PenaltyResult {
   readonly constraintViolation: ConeViolation;
   readonly pieces: Float64Array;
   readonly network: ReluNetwork;
-  /** The same after exact repair: pieces moved into their cones or dropped. */
+  /** The same after exact repair: pieces projected on their cones, moved into them or dropped, whichever objective is least. */
   readonly repaired: { readonly objective: Objective; readonly pieces: Float64Array; readonly network: ReluNetwork };
   readonly epochs: number;
   readonly seconds: number;
@@ -125,18 +126,32 @@ export async function fitReluByPenalty(
   };
 }
 
+// The best of: pieces projected on their cones, pieces pushed inside along a direction, pieces outside dropped, zero.
 function repair(program: ReluProgram, raw: Float64Array, kernels: Kernels): Float64Array {
-  const { width, gateCount } = program;
-  const cones = findOpenCones(program, distinctRows(program), kernels.workspace(openConesSize(program)));
+  const { width, gateCount, outputs } = program;
+  const rows = distinctRows(program);
+  const cones = findOpenCones(program, rows, kernels.workspace(openConesSize(program)));
   const directions = new Float64Array(gateCount * width);
   cones.open.forEach((p, k) => {
     directions.set(cones.directions.subarray(k * width, (k + 1) * width), p * width);
   });
   const moved = raw.slice();
   makeFeasible(program, moved, directions);
+  const projected = raw.slice();
+  const projection = new ConeDistance(program, rows);
+  for (let from = 0; from < raw.length; from += width) {
+    const p = Math.floor(from / width / outputs) % gateCount;
+    if (excess(program, p, raw.subarray(from, from + width)) <= 0) continue;
+    projection.measure(p, raw, from, 1, 0);
+    projected.set(projection.residual, from);
+  }
+  makeFeasible(program, projected, directions);
   const dropped = raw.slice();
   makeFeasible(program, dropped, new Float64Array(gateCount * width));
   const zero = new Float64Array(raw.length);
-  const candidates = [moved, dropped, zero].map((pieces) => ({ pieces, total: reluObjective(program, pieces).total }));
+  const candidates = [projected, moved, dropped, zero].map((pieces) => ({
+    pieces,
+    total: reluObjective(program, pieces).total,
+  }));
   return candidates.reduce((a, b) => (b.total < a.total ? b : a)).pieces;
 }

@@ -2,16 +2,20 @@
 // (scnnPeer.ts says how its source is found).
 //   minimise 1/(2n) ||sum_p D_p X (v_p - w_p) - y||^2 + beta sum_p (||v_p||_2 + ||w_p||_2),  (2 D_p - I) X v_p >= 0, the same for w
 // Run with its default tolerances first, then with tolerances 100 times smaller until the objective is within `within` of `target` and the
-// relative violation within `within`, or `secondsLimit` is spent: the last run counts. Objective and violation are evaluated by this script.
+// relative violation within `within`: the last run counts. All runs together get `secondsLimit` CPU seconds; a run is broken off there, and
+// the result is then that of the run before (objective null if there is none) with `finished` false and all seconds spent. Objective and
+// violation are evaluated by this script.
 
 import { runScript } from "./scnnPeer.js";
 
 export interface ScnnReluRun {
-  readonly objective: number;
+  readonly objective: number | null;
+  /** Whether a run within the limit met the target. */
+  readonly finished: boolean;
   /** max over samples and pieces of -s x'v / ||x||, at least 0, divided by the longest piece. */
-  readonly violation: number;
+  readonly violation: number | null;
   readonly seconds: number;
-  readonly tolerance: number;
+  readonly tolerance: number | null;
 }
 
 /** x `[n][d]` with its constant column, y `[n]`, gates `[P][d]`. */
@@ -28,7 +32,7 @@ export function runScnnRelu(problem: {
 }
 
 const script = `
-import json, sys, time
+import json, signal, sys, time
 import numpy as np, torch
 from scnn.models import ConvexReLU
 from scnn.solvers import AL
@@ -51,17 +55,34 @@ def judge(fitted):
         worst = max(worst, float((-(2 * D - 1) * (X @ part.T) / size).max()))
     return value, worst
 
+class Spent(BaseException):
+    pass
+
+def spend(*_):
+    raise Spent()
+
+signal.signal(signal.SIGPROF, spend)
+signal.setitimer(signal.ITIMER_PROF, d["secondsLimit"])
+begin = time.process_time()
+out = dict(objective=None, violation=None, tolerance=None, finished=False)
 tol = 1e-6
-while True:
-    model = ConvexReLU(G, c=1, bias=False)
-    start = time.process_time()
-    fitted, metrics = optimize_model(model, AL(model, tol=tol, constraint_tol=tol), Metrics(metric_freq=1000), X, y, X, y,
-        NeuronGL1(d["beta"]), return_convex=True, unitize_data=False, device="cpu", dtype="float64")
-    seconds = time.process_time() - start
-    value, worst = judge(fitted)
-    print(tol, value, worst, seconds, file=sys.stderr, flush=True)
-    if abs(value / d["target"] - 1) <= d["within"] and worst <= d["within"] or tol < 1e-14 or seconds > d["secondsLimit"]:
-        break
-    tol /= 100
-print(json.dumps(dict(objective=float(value), violation=worst, seconds=seconds, tolerance=tol)))
+try:
+    while tol > 1e-15:
+        model = ConvexReLU(G, c=1, bias=False)
+        start = time.process_time()
+        fitted, metrics = optimize_model(model, AL(model, tol=tol, constraint_tol=tol), Metrics(metric_freq=1000), X, y, X, y,
+            NeuronGL1(d["beta"]), return_convex=True, unitize_data=False, device="cpu", dtype="float64")
+        out["seconds"] = time.process_time() - start
+        value, worst = judge(fitted)
+        out.update(objective=float(value), violation=worst, tolerance=tol)
+        out["finished"] = abs(value / d["target"] - 1) <= d["within"] and worst <= d["within"]
+        if out["finished"]:
+            break
+        tol /= 100
+except Spent:
+    pass
+signal.setitimer(signal.ITIMER_PROF, 0)
+if not out["finished"]:
+    out["seconds"] = time.process_time() - begin
+print(json.dumps(out))
 `;
