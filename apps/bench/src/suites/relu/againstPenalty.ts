@@ -55,7 +55,7 @@ export async function againstPenalty(context: SuiteContext, name: UciName, radiu
   let peer = await run(epochs);
   // more epochs until the time is spent: the first runs are slower, while code is compiled
   while (peer.seconds < wanted && !(context.quick && epochs > 50)) {
-    epochs = Math.ceil(epochs * Math.min(10, 1.15 * (wanted / peer.seconds)));
+    epochs = Math.ceil(epochs * Math.min(10, 1.2 * (wanted / peer.seconds)));
     peer = await run(epochs);
   }
   const { result } = peer;
