@@ -320,7 +320,11 @@ describe("misuse", () => {
     ["one class", fit("one-class.csv"), /at least two classes/],
     ["one row", fit("one-row.csv"), /at least two rows/],
     ["an empty file", fit("empty.csv"), /at least one row/],
-    ["features of absurd size, as they are", fit("huge.csv", "--standardize", "none"), /table: expected features of moderate size/],
+    [
+      "features of absurd size, as they are",
+      fit("huge.csv", "--standardize", "none"),
+      /table: expected features of moderate size/,
+    ],
     ["a missing file", fit("absent.csv"), /a readable file.*ENOENT/],
     ["a negative radius", fit("good.csv", "--radius", "-1"), /--radius: .*>=0.*got -1/],
     [

@@ -30,7 +30,8 @@ export const reluCones: Suite = {
     else for (const name of context.quick ? names : full ? uciNames : scnnSets) await againstScnn(context, name);
     for (const count of context.quick ? [30] : [100, 300, 1000]) {
       const slow = count > 100 && !full;
-      for (const name of names) await gaps(context, name, count, slow ? radii.filter((radius) => radius >= 0.25) : radii);
+      for (const name of names)
+        await gaps(context, name, count, slow ? radii.filter((radius) => radius >= 0.25) : radii);
     }
   },
 };
