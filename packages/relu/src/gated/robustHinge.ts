@@ -136,7 +136,7 @@ export class RobustHinge implements HingeEvaluator {
     this.rows = chunkRows(this.samples, this.pieces);
     this.inputs = withConstant(data.features, data.bias);
     this.words = wordsOf(data.gateCount);
-    this.patterns = packedPatterns(data.bits, this.samples, data.gateCount);
+    this.patterns = packedRows(data.bits, this.samples, data.gateCount);
     this.gateChunk = workspace.float64(this.rows * this.words);
     this.gateHalves = new Uint32Array(this.gateChunk.buffer, this.gateChunk.byteOffset, 2 * this.gateChunk.length);
     this.productChunk = workspace.float64(this.rows * this.pieces);
@@ -381,7 +381,7 @@ function chunkRows(samples: number, rowLength: number): number {
 const wordsOf = (gateCount: number) => Math.ceil(gateCount / 64);
 
 /** Bits `[n, P]`, 64 to a word, column by column from the lowest bit of the lowest byte (`gemmBits`); words as two halves. */
-function packedPatterns(bits: Uint8Array, samples: number, gateCount: number): Uint32Array {
+function packedRows(bits: Uint8Array, samples: number, gateCount: number): Uint32Array {
   const length = 8 * wordsOf(gateCount);
   const bytes = new Uint8Array(samples * length);
   for (let i = 0; i < samples; i++) {
