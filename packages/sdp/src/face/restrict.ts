@@ -76,12 +76,7 @@ export function restrict(problem: SdpProblem, bases: readonly KernelBasis[], ker
   const order = Int32Array.from({ length: m }, (_, k) => k).sort(
     (p, q) => rows.start[p + 1] - rows.start[p] - (rows.start[q + 1] - rows.start[q]) || p - q,
   );
-  const sorted = new SparseRows(rows.width);
-  for (const k of order) {
-    for (let e = rows.start[k]; e < rows.start[k + 1]; e++) sorted.push(rows.position[e], rows.value[e]);
-    sorted.endRow();
-  }
-  const space = new NullSpace(sorted, kernels);
+  const space = new NullSpace(SparseRows.reordered(rows, order), kernels);
   const position = new Int32Array(m).fill(-1);
   const gone = new Set(space.dependent.map((p) => order[p]));
   const variables = Int32Array.from({ length: m }, (_, k) => k).filter((k) => !gone.has(k));
@@ -89,20 +84,32 @@ export function restrict(problem: SdpProblem, bases: readonly KernelBasis[], ker
     position[k] = i;
   });
   const blocks = problem.blocks.map((block, b): Block => {
-    const { matrix, row, column, value, rankOne } = sparse[b];
+    const { rows: entries, rankOne } = sparse[b];
     const dense = new Set(rankOne.map((term) => term.matrix));
-    const keep = matrix
-      .map((_, e) => e)
-      .filter((e) => matrix[e] === 0 || (position[matrix[e] - 1] >= 0 && !dense.has(matrix[e])));
+    // matrix on the face, 0 for the constant, or -1 for those left out
+    const target = Int32Array.from({ length: m + 1 }, (_, k) => {
+      if (k === 0) return 0;
+      return dense.has(k) ? -1 : position[k - 1] < 0 ? -1 : position[k - 1] + 1;
+    });
+    const count = target.reduce((sum, to, k) => sum + (to < 0 ? 0 : entries.start[k + 1] - entries.start[k]), 0);
+    const [matrix, row, column] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)];
+    const value = new Float64Array(count);
+    const stride = block.kind === "psd" ? free[b] : 0;
+    let next = 0;
+    target.forEach((to, k) => {
+      if (to < 0) return;
+      for (let e = entries.start[k]; e < entries.start[k + 1]; e++, next++) {
+        const at = entries.position[e];
+        matrix[next] = to;
+        row[next] = stride > 0 ? Math.floor(at / stride) : at;
+        column[next] = stride > 0 ? at % stride : at;
+        value[next] = entries.value[e];
+      }
+    });
     return {
       kind: block.kind,
       size: free[b],
-      entries: {
-        matrix: Int32Array.from(keep, (e) => (matrix[e] === 0 ? 0 : position[matrix[e] - 1] + 1)),
-        row: Int32Array.from(keep, (e) => row[e]),
-        column: Int32Array.from(keep, (e) => column[e]),
-        value: Float64Array.from(keep, (e) => value[e]),
-      },
+      entries: { matrix, row, column, value },
       rankOne: rankOne
         .filter((term) => position[term.matrix - 1] >= 0)
         .map((term) => ({ ...term, matrix: position[term.matrix - 1] + 1 })),
@@ -145,48 +152,49 @@ export function restrict(problem: SdpProblem, bases: readonly KernelBasis[], ker
 /** A diagonal entry of F_k at a row of N with so many entries is kept as the rank-one term it becomes. */
 const LONG_ROW = 8;
 
-/** Upper triangles of N' F_k N, k = 0..m, as parallel lists in order of k; `rankOne` repeats those that have that form. */
+/**
+ * Upper triangles of N' F_k N, a row for each k = 0..m, positions row * free + column in a psd block and row in another;
+ * `rankOne` repeats those that have that form.
+ */
 function restrictEntries(block: Block, basis: KernelBasis, m: number) {
   const free = basis.size - basis.count;
   const { start, column, value } = basis;
   const grouped = byMatrix(block, m);
-  const dense = new Float64Array(block.kind === "psd" ? free * free : free);
+  const stride = block.kind === "psd" ? free : 0;
+  const dense = new Float64Array(stride > 0 ? free * free : free);
   const seen = new Uint8Array(dense.length);
-  const out = { matrix: [] as number[], row: [] as number[], column: [] as number[], value: [] as number[] };
+  const touched = new Int32Array(dense.length);
+  const rows = new SparseRows(dense.length);
   const rankOne: RankOneTerm[] = [];
+  let count = 0;
+  let scale = 0;
+  const visit = (i: number, j: number, v: number) => {
+    for (let e = start[i]; e < start[i + 1]; e++) {
+      const a = column[e];
+      const left = v * value[e];
+      for (let f = start[j]; f < start[j + 1]; f++) {
+        const c = column[f];
+        if (i === j && a > c) continue;
+        const product = i !== j && a === c ? 2 * left * value[f] : left * value[f];
+        const at = stride === 0 ? a : a < c ? a * stride + c : c * stride + a;
+        dense[at] += product;
+        scale = Math.max(scale, Math.abs(product));
+        if (seen[at] === 0) touched[count++] = at;
+        seen[at] = 1;
+      }
+    }
+  };
   for (let k = 0; k <= m; k++) {
-    const touched: number[] = [];
-    let scale = 0;
     if (k > 0) rankOne.push(...asRankOne(block, grouped, k, basis));
-    const add = (a: number, c: number, v: number) => {
-      const at = block.kind === "psd" ? a * free + c : a;
-      dense[at] += v;
-      scale = Math.max(scale, Math.abs(v));
-      if (seen[at] === 0) touched.push(at);
-      seen[at] = 1;
-    };
-    forEntries(block, grouped, k, (i, j, v) => {
-      for (let e = start[i]; e < start[i + 1]; e++) {
-        for (let f = start[j]; f < start[j + 1]; f++) {
-          const [a, c] = [column[e], column[f]];
-          const product = v * value[e] * value[f];
-          if (i === j) {
-            if (a <= c) add(a, c, product);
-          } else add(Math.min(a, c), Math.max(a, c), a === c ? 2 * product : product);
-        }
-      }
-    });
-    for (const at of touched.sort((p, q) => p - q)) {
-      if (Math.abs(dense[at]) > 1e-14 * scale) {
-        out.matrix.push(k);
-        out.row.push(block.kind === "psd" ? Math.floor(at / free) : at);
-        out.column.push(block.kind === "psd" ? at % free : at);
-        out.value.push(dense[at]);
-      }
+    forEntries(block, grouped, k, visit);
+    for (const at of touched.subarray(0, count).sort()) {
+      if (Math.abs(dense[at]) > 1e-14 * scale) rows.push(at, dense[at]);
       dense[at] = seen[at] = 0;
     }
+    rows.endRow();
+    count = scale = 0;
   }
-  return { ...out, rankOne };
+  return { rows, rankOne };
 }
 
 /** F_k = v e_p e_p' in this block, and row p of N long: v N_p N_p'. */
@@ -212,17 +220,15 @@ function restrictedRows(
   const width = widths.reduce((sum, w) => sum + w, 0);
   const rows = new SparseRows(width + (problem.equalities?.right.length ?? 0));
   const columns = equalityColumns(problem);
-  const cursor = sparse.map(({ matrix }) => matrix.findIndex((k) => k > 0));
   for (let k = 1; k <= m; k++) {
     let offset = 0;
-    sparse.forEach(({ matrix, row, column, value }, b) => {
-      let e = cursor[b];
-      for (; e >= 0 && matrix[e] === k; e++) {
-        const diagonal = row[e] === column[e];
-        const at = problem.blocks[b].kind === "psd" ? row[e] * free[b] + column[e] : row[e];
-        rows.push(offset + at, diagonal ? value[e] : Math.SQRT2 * value[e]);
+    sparse.forEach(({ rows: { start, position, value } }, b) => {
+      // the diagonal of a psd block; every position of another
+      const diagonal = problem.blocks[b].kind === "psd" ? free[b] + 1 : 1;
+      for (let e = start[k]; e < start[k + 1]; e++) {
+        const at = position[e];
+        rows.push(offset + at, at % diagonal === 0 ? value[e] : Math.SQRT2 * value[e]);
       }
-      cursor[b] = e;
       offset += widths[b];
     });
     for (const [i, v] of columns[k - 1]) rows.push(width + i, v);

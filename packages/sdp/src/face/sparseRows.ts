@@ -14,8 +14,10 @@ const ROUNDS = 40;
 /** Collects rows in compressed form; positions are any numbers from 0 to `width`. */
 export class SparseRows {
   readonly start: number[] = [0];
-  readonly position: number[] = [];
-  readonly value: number[] = [];
+  /** Those of row k stand from start[k] to start[k + 1]; the arrays are replaced when they grow. */
+  position = new Int32Array(256);
+  value = new Float64Array(256);
+  private length = 0;
 
   constructor(readonly width: number) {}
 
@@ -25,12 +27,35 @@ export class SparseRows {
 
   push(position: number, value: number): void {
     if (value === 0) return;
-    this.position.push(position);
-    this.value.push(value);
+    if (this.length === this.position.length) this.reserve(2 * this.length);
+    this.position[this.length] = position;
+    this.value[this.length++] = value;
   }
 
   endRow(): void {
-    this.start.push(this.position.length);
+    this.start.push(this.length);
+  }
+
+  /** The rows of `other` in another order. */
+  static reordered(other: SparseRows, order: Int32Array): SparseRows {
+    const rows = new SparseRows(other.width);
+    rows.reserve(Math.max(1, other.length));
+    for (const k of order) {
+      const [from, to] = [other.start[k], other.start[k + 1]];
+      rows.position.set(other.position.subarray(from, to), rows.length);
+      rows.value.set(other.value.subarray(from, to), rows.length);
+      rows.length += to - from;
+      rows.endRow();
+    }
+    return rows;
+  }
+
+  private reserve(length: number): void {
+    const { position, value } = this;
+    this.position = new Int32Array(length);
+    this.value = new Float64Array(length);
+    this.position.set(position.subarray(0, this.length));
+    this.value.set(value.subarray(0, this.length));
   }
 
   /** out <- sum_k z_k row_k, `[width]`. */
@@ -53,13 +78,13 @@ export class SparseRows {
 
   /** gram (lower triangle, `[count, count]`, zeros before) += R R'. */
   addGram(gram: Float64Array): void {
-    const m = this.count;
+    const { count: m } = this;
     const first = new Int32Array(this.width + 1);
-    for (const p of this.position) first[p + 1]++;
+    for (let e = 0; e < this.length; e++) first[this.position[e] + 1]++;
     for (let p = 0; p < this.width; p++) first[p + 1] += first[p];
     const cursor = first.slice(0, this.width);
-    const row = new Int32Array(this.position.length);
-    const value = new Float64Array(this.position.length);
+    const row = new Int32Array(this.length);
+    const value = new Float64Array(this.length);
     for (let k = 0; k < m; k++) {
       for (let e = this.start[k]; e < this.start[k + 1]; e++) {
         const at = cursor[this.position[e]]++;

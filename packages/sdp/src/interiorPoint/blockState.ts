@@ -224,17 +224,15 @@ export class BlockState {
     ];
   }
 
-  /** <S, Y>, <dS, Y>, <S, dY>, <dS, dY>. */
-  products(): [number, number, number, number] {
+  /** sums += (<S, Y>, <dS, Y>, <S, dY>, <dS, dY>). */
+  addProducts(sums: Float64Array): void {
     const { s, y, ds, dy } = this;
-    let [sy, dsy, sdy, dsdy] = [0, 0, 0, 0];
     for (let i = 0; i < s.length; i++) {
-      sy += s[i] * y[i];
-      dsy += ds[i] * y[i];
-      sdy += s[i] * dy[i];
-      dsdy += ds[i] * dy[i];
+      sums[0] += s[i] * y[i];
+      sums[1] += ds[i] * y[i];
+      sums[2] += s[i] * dy[i];
+      sums[3] += ds[i] * dy[i];
     }
-    return [sy, dsy, sdy, dsdy];
   }
 
   /** S += step dS or Y += step dY. */

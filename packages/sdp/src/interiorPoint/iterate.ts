@@ -24,6 +24,8 @@ export class Iterate {
   private readonly u: Float64Array;
   private readonly blocks: readonly BlockState[];
   private readonly rows: RowState;
+  /** All of them. */
+  private readonly parts: readonly (BlockState | RowState)[];
   private readonly system: SchurSystem;
   // variables
   /** The last direction of x. */
@@ -56,6 +58,8 @@ export class Iterate {
     dualResidual: 0,
     gap: 0,
   };
+  /** <S, Y>, <dS, Y>, <S, dY>, <dS, dY>. */
+  private readonly products = new Float64Array(4);
   private norms = { adjoint: 0, residual: 0, equality: 0 };
 
   static lengths({ objective, rows, equalities }: ReducedProblem): number[] {
@@ -74,6 +78,7 @@ export class Iterate {
     this.system = new SchurSystem(workspace, m, reduced.equalities);
     [this.x, this.dx, this.right, this.predicted, this.dualGap, this.bestX] = [m, m, m, m, m, m].map(take);
     this.rows = new RowState(reduced.rows, workspace);
+    this.parts = [...this.blocks, this.rows];
     const e = reduced.equalities.right.length;
     [this.u, this.du, this.t, this.bestU, this.extra, this.lower] = [e, e, e, e, e, e].map(take);
     this.degree = reduced.psd.reduce((sum, { order }) => sum + order, reduced.rows.right.length);
@@ -122,9 +127,7 @@ export class Iterate {
     this.norms.residual = Math.sqrt(square);
     this.norms.equality = norm(this.t);
     let complementarity = 0;
-    for (const block of this.blocks)
-      for (let i = 0; i < block.s.length; i++) complementarity += block.s[i] * block.y[i];
-    complementarity += rows.products()[0];
+    for (const { s, y } of this.parts) for (let i = 0; i < s.length; i++) complementarity += s[i] * y[i];
     this.complementarity = complementarity;
     const scale = 1 + Math.abs(primalObjective) + Math.abs(dualObjective);
     this.measures = {
@@ -276,7 +279,8 @@ export class Iterate {
     for (const block of blocks) block.predict(dx, !this.feasible);
     rows.predict(dx);
     const [primalAffine, dualAffine] = this.steps(1);
-    const products = this.products();
+    const products = this.products.fill(0);
+    for (const part of this.parts) part.addProducts(products);
     const mu = this.degree > 0 ? products[0] / this.degree : 0;
     const affine =
       products[0] + primalAffine * products[1] + dualAffine * products[2] + primalAffine * dualAffine * products[3];
@@ -325,14 +329,14 @@ export class Iterate {
 
   /** Moves S or Y by at most `step`, shorter when rounding made the end point indefinite; the step taken. */
   private move(which: "slack" | "dual", step: number): number {
-    const { blocks, rows } = this;
+    const { blocks, rows, parts } = this;
     let taken = 0;
     for (let attempt = step, tries = 0; tries < 40; attempt *= tries < 3 ? 0.95 : 0.7, tries++) {
-      for (const part of [...blocks, rows]) part.move(which, attempt - taken);
+      for (const part of parts) part.move(which, attempt - taken);
       taken = attempt;
       if (blocks.every((block) => block.factor(which)) && rows.isPositive(which)) return taken;
     }
-    for (const part of [...blocks, rows]) part.move(which, -taken);
+    for (const part of parts) part.move(which, -taken);
     for (const block of blocks) block.factor(which);
     return 0;
   }
@@ -340,7 +344,7 @@ export class Iterate {
   /** The longest steps to the boundary times `fraction`, at most 1. */
   private steps(fraction: number): [primal: number, dual: number] {
     let [slack, dual] = [0, 0];
-    for (const part of [...this.blocks, this.rows]) {
+    for (const part of this.parts) {
       const [a, b] = part.ratios();
       slack = Math.min(slack, a);
       dual = Math.min(dual, b);
@@ -348,20 +352,11 @@ export class Iterate {
     return [slack < 0 ? Math.min(1, fraction / -slack) : 1, dual < 0 ? Math.min(1, fraction / -dual) : 1];
   }
 
-  private products(): [number, number, number, number] {
-    const total: [number, number, number, number] = [0, 0, 0, 0];
-    for (const part of [...this.blocks, this.rows]) {
-      const products = part.products();
-      for (let i = 0; i < 4; i++) total[i] += products[i];
-    }
-    return total;
-  }
-
   keepBest(merit: number): void {
     this.bestMerit = merit;
     this.bestX.set(this.x);
     this.bestU.set(this.u);
-    for (const part of [...this.blocks, this.rows]) part.keepBest();
+    for (const part of this.parts) part.keepBest();
   }
 
   best(): ReducedPoint {

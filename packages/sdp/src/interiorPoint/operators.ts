@@ -56,7 +56,8 @@ function innerProduct(terms: Terms, from: number, to: number, t: Float64Array, n
   const { row, column, value } = terms;
   let sum = 0;
   for (let e = from; e < to; e++) {
-    const [i, j] = [row[e], column[e]];
+    const i = row[e];
+    const j = column[e];
     sum += i === j ? value[e] * t[i * n + i] : value[e] * (t[i * n + j] + t[j * n + i]);
   }
   return sum;

@@ -119,17 +119,15 @@ export class RowState {
     return [slack, dual];
   }
 
-  /** s'y, ds'y, s'dy, ds'dy. */
-  products(): [number, number, number, number] {
+  /** sums += (s'y, ds'y, s'dy, ds'dy). */
+  addProducts(sums: Float64Array): void {
     const { s, y, ds, dy } = this;
-    const sums: [number, number, number, number] = [0, 0, 0, 0];
     for (let i = 0; i < s.length; i++) {
       sums[0] += s[i] * y[i];
       sums[1] += ds[i] * y[i];
       sums[2] += s[i] * dy[i];
       sums[3] += ds[i] * dy[i];
     }
-    return sums;
   }
 
   /** s += step ds or y += step dy. */

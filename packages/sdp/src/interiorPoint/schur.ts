@@ -135,9 +135,11 @@ export function addSchur(
   for (let g = 0; g < groups; g++) {
     if (plan.formulas[g] === "product") {
       formProduct(block, g, plan, workspace, scratch, y, inverse);
-      if (plan.lanes === 1) gather(block, g, plan, scratch.product, h, m);
-      else {
-        keepLane(block.order, plan.lanes, batch.push(g) - 1, scratch);
+      if (plan.lanes === 1) {
+        symmetrise(block.order, scratch.product, scratch.product, 1, 0);
+        gather(block, g, plan, scratch.product, h, m);
+      } else {
+        symmetrise(block.order, scratch.product, scratch.lanes, plan.lanes, batch.push(g) - 1);
         if (batch.length === plan.lanes) {
           gatherLanes(block, batch, plan, scratch.lanes, h, m);
           batch = [];
@@ -150,7 +152,7 @@ export function addSchur(
   if (block.rankOne.length > 0) addRankOne(block, scratch, y, inverse, h, m);
 }
 
-/** product <- T + T' (upper triangle) with T = Y F_k S^-1. */
+/** product <- T = Y F_k S^-1. */
 function formProduct(
   { order: n, terms }: PsdBlock,
   g: number,
@@ -186,8 +188,15 @@ function formProduct(
     rows = left;
   }
   workspace.gemm(true, false, n, n, r, 1, rows, n, right, n, 0, t, n);
-  // upper triangle of T + T'
-  for (let i = 0; i < n; i++) for (let j = i, at = i * n; j < n; j++) t[at + j] += t[j * n + i];
+}
+
+/** Upper triangle of T + T' into one of `lanes` lanes of `out`. */
+function symmetrise(n: number, t: Float64Array, out: Float64Array, lanes: number, lane: number): void {
+  for (let i = 0; i < n; i++) {
+    for (let j = i, at = i * n + i, mirrored = at; j < n; j++, at++, mirrored += n) {
+      out[at * lanes + lane] = t[at] + t[mirrored];
+    }
+  }
 }
 
 /** H_qk += <F_q, sym T> for the matrices q from k on. */
@@ -212,12 +221,6 @@ function gather({ terms }: PsdBlock, g: number, plan: SchurPlan, t: Float64Array
   }
 }
 
-function keepLane(n: number, lanes: number, lane: number, { product, lanes: kept }: SchurScratch): void {
-  for (let i = 0; i < n; i++) {
-    for (let at = i * n + i, end = i * n + n; at < end; at++) kept[at * lanes + lane] = product[at];
-  }
-}
-
 /** As `gather` for up to four matrices at once. */
 function gatherLanes(
   { terms }: PsdBlock,
@@ -231,7 +234,10 @@ function gatherLanes(
   const { position, weight } = plan;
   const sums = new Float64Array(LANES);
   for (let q = batch[0]; q < variable.length; q++) {
-    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
     for (let e = start[q], end = start[q + 1]; e < end; e++) {
       const w = weight[e];
       const at = LANES * position[e];
@@ -274,7 +280,9 @@ function byDots(
     for (let i = 0; i < n; i++) left[i * r + p] = y[from + i];
   }
   for (let e = start[g]; e < start[g + 1]; e++) {
-    const [i, j, v] = [row[e], column[e], value[e]];
+    const i = row[e];
+    const j = column[e];
+    const v = value[e];
     const p = supportRow[e];
     for (let a = 0, from = j * n; a < n; a++) right[a * r + p] += v * inverse[from + a];
     if (i === j) continue;
@@ -363,7 +371,8 @@ function addRankOne(
   for (let s = 0; s < rankOne.length; s++) {
     const { variable: k, weight, vector } = rankOne[s];
     for (let i = 0; i < n; i++) {
-      let [sumY, sumInverse] = [0, 0];
+      let sumY = 0;
+      let sumInverse = 0;
       for (let j = 0; j < n; j++) {
         sumY += y[i * n + j] * vector[j];
         sumInverse += inverse[i * n + j] * vector[j];
@@ -374,14 +383,16 @@ function addRankOne(
     for (let g = 0; g < variable.length; g++) {
       let sum = 0;
       for (let e = start[g]; e < start[g + 1]; e++) {
-        const [i, j] = [row[e], column[e]];
+        const i = row[e];
+        const j = column[e];
         sum += i === j ? value[e] * p[i] * q[i] : value[e] * (p[i] * q[j] + p[j] * q[i]);
       }
       add(variable[g], k, weight * sum * (variable[g] === k ? 2 : 1));
     }
     for (let t = 0; t <= s; t++) {
       const other = rankOne[t];
-      let [dotY, dotInverse] = [0, 0];
+      let dotY = 0;
+      let dotInverse = 0;
       for (let i = 0; i < n; i++) {
         dotY += other.vector[i] * p[i];
         dotInverse += other.vector[i] * q[i];
