@@ -1,7 +1,8 @@
 // The float64 kernels against OpenBLAS (or whatever BLAS this machine has) and ml-matrix, in one table of ratios.
 // Counted operations: product 2 n^3, symmetric product and triangular solve n^3, Cholesky n^3 / 3, inverse from the
 // factor 2 n^3 / 3; the symmetric eigendecomposition with vectors is counted as 9 n^3, so its GF/s only compare.
-// Then batches of small blocks against loops of single calls. Everything runs on one thread, and processor seconds are
+// Then products with a packed matrix of zeros and ones against the same product of numbers, and batches of small blocks
+// against loops of single calls. Everything runs on one thread, and processor seconds are
 // counted, so that other work on the machine disturbs less.
 
 import { setFlagsFromString } from "node:v8";
@@ -47,6 +48,7 @@ export const linalg: Suite = {
     overview.sort((a, b) => order(a[0]) - order(b[0]));
     const against = kernels[0].name === "native" ? kernels[0].description : kernels[0].name;
     console.log(`Speed relative to ${against}\n\n${aligned([header, ...overview])}\n`);
+    for (const rows of context.quick ? [256] : [2500, 10_000]) await measureBits(context, kernels, rows);
     for (const own of kernels) {
       for (const n of context.quick ? [8] : blockOrders) await measureBatches(context, own, n);
     }
@@ -148,6 +150,47 @@ function columns(kernels: readonly Kernels[], rows: readonly Row[]): string[] {
     const row = rows.find((each) => each.name === name);
     return row ? row.ratio.toFixed(row.ratio < 0.1 ? 3 : 2) : "-";
   });
+}
+
+/** D B and D'B with D `[rows, gates]` of zeros and ones, as in gated networks: 500 gates, 64 columns. */
+async function measureBits(context: SuiteContext, kernels: readonly Kernels[], m: number): Promise<void> {
+  const [k, n] = context.quick ? [64, 16] : [500, 64];
+  const words = Math.ceil(k / 64);
+  const rng = createRng(m);
+  const flags = Uint8Array.from({ length: m * k }, () => (rng.uniform() < 0.5 ? 1 : 0));
+  for (const transpose of [false, true]) {
+    const [outer, inner] = transpose ? [k, m] : [m, k];
+    const cases: Case[] = kernels.flatMap((own) => {
+      const workspace = own.workspace(workspaceSize(m * k, m * words, inner * n, outer * n));
+      const dense = workspace.float64(m * k);
+      const bits = workspace.float64(m * words);
+      const [b, c] = [workspace.float64(inner * n), workspace.float64(outer * n)];
+      const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+      flags.forEach((flag, e) => {
+        const [i, j] = [Math.floor(e / k), e % k];
+        dense[e] = flag;
+        if (flag) bytes[i * words * 8 + (j >> 3)] |= 1 << (j & 7);
+      });
+      for (let e = 0; e < b.length; e++) b[e] = Math.sin(e);
+      const units = 2 * m * k * n;
+      return [
+        {
+          name: `${own.name} numbers`,
+          units,
+          run: () => workspace.gemm(transpose, false, outer, n, inner, 1, dense, k, b, n, 0, c, n),
+        },
+        {
+          name: `${own.name} bits`,
+          units,
+          run: () => workspace.gemmBits(transpose, outer, n, inner, 1, bits, words, b, n, 0, c, n),
+        },
+      ];
+    });
+    const options = { repeats: 5, leastSeconds: context.quick ? 0.005 : 0.1, budgetSeconds: 20, clock };
+    const rows = await compare(cases, options);
+    const title = `${transpose ? "D'B" : "D B"} with D of zeros and ones [${m}, ${k}], ${n} columns`;
+    context.report({ title, unit: unit.gigaflops, rows });
+  }
 }
 
 async function measureBatches(context: SuiteContext, kernels: Kernels, n: number): Promise<void> {
