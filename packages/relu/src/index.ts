@@ -66,3 +66,10 @@ export type { FitProgress, FitStatus } from "./proximal/minimise.js";
 export { networkFromSafetensors, networkToSafetensors } from "./recovery/networkFile.js";
 export { type PrunedNetwork, type PruneNetworkOptions, pruneNetwork } from "./recovery/pruneNetwork.js";
 export { type RecoveredNetwork, type RecoverNetworkOptions, recoverNetwork } from "./recovery/recoverNetwork.js";
+export type { MarginLoss } from "./refine/neuronState.js";
+export {
+  type CertifiedObjective,
+  type RefinedNetwork,
+  type RefineNetworkOptions,
+  refineNetwork,
+} from "./refine/refineNetwork.js";
