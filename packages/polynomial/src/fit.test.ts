@@ -144,7 +144,7 @@ describe("edge cases", () => {
     const { points, labels } = syntheticClasses(3, 40, 3);
     const fit = fitPolynomial(points, labels, { radius: 1e3, beta: 0.01, classWeights: "balanced" });
     expect(fit.status).toBe("zero-optimal");
-    expect(fit.lowerBound).toBeGreaterThan(1 - 1e-9);
+    expect(fit.lowerBound).toBeGreaterThan(1 - 1e-6);
   });
 
   test("large beta: zero is optimal by the untouched points", () => {

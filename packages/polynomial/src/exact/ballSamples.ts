@@ -7,7 +7,7 @@ import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import { ballMemory, createBallBlocks, slackOf } from "./ballBlocks.js";
 import { beginBallDirection, finishBallDirection } from "./ballDirection.js";
 import { addBallHessian } from "./ballHessian.js";
-import { emptyBallState, restoreBall, saveBall, startBall } from "./ballStart.js";
+import { emptyBallState, restoreBall, saveBall, startBall, startBallAt } from "./ballStart.js";
 import type { Dimensions, Layout } from "./layout.js";
 import type { DualMoments, SampleProblem, SampleTerm } from "./sampleTerm.js";
 
@@ -41,6 +41,7 @@ export function createBallSamples(problem: SampleProblem, layout: Layout, worksp
     degree: n * (p + 1) + boundedCount,
     slack,
     start: (mu) => startBall(blocks, mu),
+    startAt: (pair, mu) => startBallAt(blocks, pair, mu),
     emptyState: () => emptyBallState(blocks),
     save: (state) => saveBall(blocks, state),
     restore: (state, place, pair, mu, dualScale) => restoreBall(blocks, state, place, pair, mu, dualScale),

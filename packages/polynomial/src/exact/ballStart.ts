@@ -1,6 +1,8 @@
-// Where the ball samples start: an exactly centred point for W = 0, or the iterate of an earlier, similar solve.
+// Where the ball samples start: an exactly centred point for W = 0 or for a network near the optimum, or the iterate of an
+// earlier, similar solve.
 
 import { type BallBlocks, slackOf } from "./ballBlocks.js";
+import { centreSample } from "./centreSample.js";
 import type { SampleState } from "./sampleTerm.js";
 
 /** Start of every slack matrix's corner. Of 0.001 to 1, values about 0.02 need the fewest iterations on wdbc and synth. */
@@ -42,6 +44,60 @@ export function saveBall({ problem, n, dual, multiplier, ...rest }: BallBlocks, 
   state.slackDual.set(rest.slackDual);
 }
 
+/** As `SampleTerm.startAt`: every sample at its centre. */
+export function startBallAt(blocks: BallBlocks, pair: Float64Array, mu: number): void {
+  const { multiplier, slack, slackBlocks } = blocks;
+  const centre = createCentring(blocks, pair);
+  for (let i = 0; i < blocks.n; i++) centre(i, mu);
+  slackOf(blocks, pair, multiplier, slack, true, slackBlocks);
+  for (let i = 0; i < blocks.n; i++) centreDual(blocks, i, mu);
+}
+
+/** A function that puts l and x of one sample, and their duals, at its centre for U. */
+function createCentring(blocks: BallBlocks, pair: Float64Array): (i: number, mu: number) => void {
+  const { problem, layout, workspace, slackBlocks, square, unit, multiplier, multiplierDual, slack, slackDual } =
+    blocks;
+  const { features: d, order: p } = layout;
+  const { labels, targets, weights } = problem;
+  multiplier.fill(0);
+  slack.set(targets.subarray(0, slack.length));
+  // Blocks without l and slack: [y r^2 F11, side; side', y f].
+  slackOf(blocks, pair, multiplier, slack, true, slackBlocks);
+  const plain = slackBlocks.slice();
+  for (let a = 0; a < d; a++) for (let b = 0; b < d; b++) square[a * d + b] = labels[0] * plain[a * p + b];
+  const values = unit.subarray(0, d);
+  if (workspace.syevd(d, square, d, values) !== 0) values.fill(Number.NaN);
+  const curvatures = new Float64Array(d);
+  const squares = new Float64Array(d);
+  const found = { multiplier: 0, slack: 0 };
+  const eigenvalues = values.slice();
+  const vectors = square.slice();
+  return (i, mu) => {
+    const at = i * p * p;
+    for (let k = 0; k < d; k++) {
+      let along = 0;
+      for (let a = 0; a < d; a++) along += vectors[k * d + a] * plain[at + a * p + d];
+      squares[k] = along * along;
+      curvatures[k] = labels[i] * eigenvalues[k];
+    }
+    centreSample({ curvatures, squares, missing: targets[i] - plain[at + p * p - 1] }, weights[i], mu, found);
+    multiplier[i] = found.multiplier;
+    multiplierDual[i] = mu / found.multiplier;
+    slack[i] = found.slack;
+    slackDual[i] = mu / found.slack;
+  };
+}
+
+/** Y_i = mu S_i^-1; NaN, which no start survives, when S_i is not positive definite. */
+function centreDual({ layout, workspace, dual, slackBlocks }: BallBlocks, i: number, mu: number): void {
+  const p = layout.order;
+  const block = dual.subarray(i * p * p, (i + 1) * p * p);
+  block.set(slackBlocks.subarray(i * p * p, (i + 1) * p * p));
+  const failed = workspace.potrf(p, block, p) !== 0;
+  if (!failed) workspace.potri(p, block, p);
+  for (let k = 0; k < p * p; k++) block[k] *= failed ? Number.NaN : mu;
+}
+
 /** As `SampleTerm.restore`; samples are not paired. */
 export function restoreBall(
   blocks: BallBlocks,
@@ -60,8 +116,14 @@ export function restoreBall(
   let square = 0;
   for (let a = 0; a < d; a++) for (let b = 0; b < d; b++) square += (lift[a * p + b] * pair[a * p + b]) ** 2;
   const bend = Math.sqrt(square);
+  const centred = (i: number) => place[i] < 0 && bounded[i] !== 0 && !loss.curved;
+  const centre = place.some((_, i) => centred(i)) ? createCentring(blocks, pair) : null;
   for (let i = 0; i < n; i++) {
     const o = place[i];
+    if (centre && centred(i)) {
+      centre(i, mu);
+      continue;
+    }
     const lambda = o < 0 ? bend + startSlack / (r * r) : state.multiplier[o];
     multiplier[i] = lambda * r * r;
     if (o < 0) {
@@ -77,7 +139,10 @@ export function restoreBall(
     slackDual[i] = bounded[i] ? Math.max(rest, dualScale * state.slackDual[o], 1e-3 * (mu / slack[i])) : 0;
   }
   slackOf(blocks, pair, multiplier, slack, true, slackBlocks);
-  for (let i = 0; i < n; i++) if (place[i] < 0) openBlock(i);
+  for (let i = 0; i < n; i++) {
+    if (centred(i)) centreDual(blocks, i, mu);
+    else if (place[i] < 0) openBlock(i);
+  }
 
   /** Opens the slack of a new sample until its block is positive definite, and centres the dual. */
   function openBlock(i: number): void {

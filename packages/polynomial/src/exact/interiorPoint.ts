@@ -58,13 +58,23 @@ export interface InteriorState {
   readonly mu: number;
 }
 
-export interface InteriorStart {
-  readonly state: InteriorState;
-  /** Number in the earlier solve of each sample, or -1, `[count]`. */
-  readonly place: Int32Array;
-}
+export type InteriorStart =
+  | {
+      readonly kind: "iterate";
+      readonly state: InteriorState;
+      /** Number in the earlier solve of each sample, or -1, `[count]`. */
+      readonly place: Int32Array;
+    }
+  | {
+      readonly kind: "network";
+      /** Z and Z' of a network near the optimum, positive semidefinite, `[p, p]`. */
+      readonly positive: Float64Array;
+      readonly negative: Float64Array;
+      /** Its objective, about. */
+      readonly objective: number;
+    };
 
-type InteriorStatus = "optimal" | "stalled" | "iteration-limit" | "time-limit" | "infeasible";
+type InteriorStatus = "optimal" | "left" | "stalled" | "iteration-limit" | "time-limit" | "infeasible";
 
 export interface InteriorOutcome {
   readonly status: InteriorStatus;
@@ -88,12 +98,18 @@ export interface InteriorOutcome {
 export interface InteriorHooks {
   readonly signal: AbortSignal | undefined;
   readonly onIteration: (report: IterationReport) => void;
+  /** Called once, near the optimum, with U `[p, p]`; true ends the solve with status `left`, the iterate kept. */
+  readonly leaveNear?: (difference: Float64Array) => boolean;
 }
 
 /** Relative complementarity at which the iterate is kept for warm starts: low enough to save work, far enough from the boundary. */
 const stateGap = 0.1;
+/** Relative complementarity of a start at a network: of 0.05 to 1, values about 0.2 need the fewest iterations on wdbc and synth. */
+const networkGap = 0.2;
+/** Relative complementarity at which `leaveNear` is asked. */
+const nearGap = 0.03;
 /** A warm start that makes two steps below this length among its first ones is given up. */
-const shortWarmStep = 0.1;
+const shortWarmStep = { iterate: 0.1, network: 0.01 };
 const warmTrial = 8;
 
 /** Numbers of workspace memory that a solve takes. */
@@ -111,7 +127,7 @@ export function interiorSize(count: number, features: number, radius: number): n
 export function solveInterior(
   problem: InteriorProblem,
   settings: InteriorSettings,
-  { signal, onIteration }: InteriorHooks,
+  { signal, onIteration, leaveNear }: InteriorHooks,
   warm: InteriorStart | null = null,
 ): InteriorOutcome {
   const started = performance.now();
@@ -144,6 +160,7 @@ export function solveInterior(
   let warmStart: InteriorOutcome["warmStart"] = warm && restore(warm) ? "used" : warm ? "rejected" : "none";
   if (warmStart !== "used") startCold();
   let poorSteps = 0;
+  let checked = false;
 
   let status: InteriorStatus = "iteration-limit";
   let shortSteps = 0;
@@ -153,11 +170,9 @@ export function solveInterior(
   let steps = { primal: 0, dual: 0 };
   for (; iteration < settings.maxIterations; iteration++) {
     throwIfAborted(signal, "the interior-point method");
-    if (warmStart === "used" && iteration < warmTrial && poorSteps >= 2) {
-      warmStart = "rejected";
-      startCold();
-    }
+    if (iteration < warmTrial && poorSteps >= 2) retreat();
     if (!pair.setPoint() || !term.setPoint(pair.difference)) {
+      if (retreat()) continue;
       status = "stalled";
       break;
     }
@@ -167,14 +182,18 @@ export function solveInterior(
     upper = term.loss() + beta * pair.mass();
     if (gap < 1e-2 * upper || shortfall > 0) bound.update(term);
     const relative = gap / upper;
-    if (kept.mu === 0 && relative < stateGap && iteration >= 2) {
-      term.save(kept.samples);
-      pair.save(kept.weights);
-      kept.mu = mu;
-    }
+    if (kept.mu === 0 && relative < stateGap && iteration >= 2) keep(mu);
     refinements = relative > 1e-2 ? 0 : relative > 1e-4 ? 1 : 2;
     const report = { iteration, upper, lower: bound.value, gap: relative, ...named(steps), seconds: seconds() };
     onIteration(report);
+    if (!checked && relative < nearGap) {
+      checked = true;
+      if (leaveNear?.(pair.difference)) {
+        keep(mu);
+        status = "left";
+        break;
+      }
+    }
     if (shortfall > 0 && bound.value > settings.infeasibleAbove) {
       status = "infeasible";
       break;
@@ -194,6 +213,7 @@ export function solveInterior(
     hessian.fill(0);
     term.addHessian(product, hessian);
     if (!pair.factor(hessian, product)) {
+      if (retreat()) continue;
       status = "stalled";
       break;
     }
@@ -210,9 +230,9 @@ export function solveInterior(
     if (loss.curved) steps.primal = steps.dual = Math.min(steps.primal, steps.dual);
     term.advance(steps.primal, steps.dual);
     pair.advance(steps.primal, steps.dual);
-    if (Math.min(steps.primal, steps.dual) < shortWarmStep) poorSteps++;
+    if (Math.min(steps.primal, steps.dual) < shortWarmStep[warm?.kind ?? "iterate"]) poorSteps++;
     shortSteps = Math.min(steps.primal, steps.dual) < 1e-3 ? shortSteps + 1 : 0;
-    if (shortSteps >= 3) {
+    if (shortSteps >= 3 && !retreat()) {
       status = "stalled";
       iteration++;
       break;
@@ -231,15 +251,38 @@ export function solveInterior(
     warmStart,
   };
 
+  function keep(mu: number): void {
+    term.save(kept.samples);
+    pair.save(kept.weights);
+    kept.mu = mu;
+  }
+
+  /** Gives up a warm start that has not come near the optimum; false when there is none. */
+  function retreat(): boolean {
+    if (warmStart !== "used" || kept.mu > 0) return false;
+    warmStart = "rejected";
+    shortSteps = 0;
+    startCold();
+    return true;
+  }
+
   function startCold(): void {
     term.start(startMu);
     pair.start(startMu);
   }
 
-  function restore({ state, place }: InteriorStart): boolean {
-    const dualScale = Math.min(1, beta / state.weights.beta);
-    pair.restore(state.weights, dualScale);
-    term.restore(state.samples, place, pair.difference, state.mu * dualScale, dualScale);
+  function restore(from: InteriorStart): boolean {
+    if (from.kind === "network") {
+      if (!term.startAt) return false;
+      const mu = (networkGap * from.objective) / degree;
+      pair.startAt(from.positive, from.negative, mu);
+      term.startAt(pair.difference, mu);
+    } else {
+      const { state, place } = from;
+      const dualScale = Math.min(1, beta / state.weights.beta);
+      pair.restore(state.weights, dualScale);
+      term.restore(state.samples, place, pair.difference, state.mu * dualScale, dualScale);
+    }
     return pair.setPoint() && term.setPoint(pair.difference) && Number.isFinite(complementarity(term, pair));
   }
 

@@ -55,6 +55,8 @@ export interface SampleTerm {
   readonly slack: Float64Array;
   /** Puts the samples at an exactly centred start for central-path parameter mu and W = 0. */
   start(mu: number): void;
+  /** Puts the samples at the centre for mu of what they can choose when U `[p, p]` is given; r > 0 only. */
+  startAt?(pair: Float64Array, mu: number): void;
   /** Memory for `save`, taken before the first step. */
   emptyState(): SampleState;
   save(state: SampleState): void;

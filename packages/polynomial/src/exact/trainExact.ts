@@ -1,7 +1,8 @@
 // Exact trainer (solvers.md 3): the interior point on a working set of samples, verified on all of them.
 //   1. equal samples are merged, samples of weight 0 dropped; radii that no digit can see become r = 0
 //   2. hinge: a short descent on a few neurons guesses which samples have w < 1; the others get no block
-//   3. interior point; the weight matrices become unit neurons, the small ones pruned while the objective allows it
+//   3. interior point from that network; left-out samples with w < 1 near its end join and it starts again; the weight matrices
+//      become unit neurons, the small ones pruned while the objective allows it
 //   4. every sample's exact margin is computed; left-out samples with w < 1 join and the solve is repeated
 // Left-out samples have weight 0 in the dual, so the lower bound of the working set holds for the whole problem.
 
@@ -14,7 +15,7 @@ import { lossShape, type MarginLoss } from "../marginLoss.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import type { ObjectiveParts } from "../robustObjective.js";
 import { prepareWorstCase } from "../worstCase/worstCase.js";
-import { guessMargins } from "./guessMargins.js";
+import { type Guess, guessNetwork } from "./guessNetwork.js";
 import { type InteriorStart, type InteriorState, type IterationReport, solveInterior } from "./interiorPoint.js";
 import { polishDual } from "./polishDual.js";
 import { pruneNetwork } from "./pruneNetwork.js";
@@ -78,8 +79,6 @@ export interface ExactHooks {
 
 /** Share of the points' size below which a radius is treated as zero inside the solver (the checks use it as given). */
 const negligibleRadius = 1e-7;
-/** Problems up to this many samples per feature are solved whole: guessing costs more than it saves. */
-const smallProblem = 2;
 /** Margin below which the guess keeps a sample: 1.05 missed some on three of twelve instances, which costs a second solve. */
 const guessMargin = 1.15;
 /** Ratios of radius and beta to the earlier fit's within which its iterate is used. */
@@ -101,13 +100,15 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   const hard = samples.required.some((flag) => flag !== 0);
   const warm = problem.warmStart && serves(problem.warmStart) ? problem.warmStart : null;
   let warmStart: ExactOutcome["warmStart"] = problem.warmStart && !warm ? "rejected" : "none";
+  let guessed: Guess | null = null;
   let working = guess();
-  let start = warm ? placed(warm.interior, warm.keys) : null;
+  let start: InteriorStart | null = warm ? placed(warm.interior, warm.keys) : guessed ? atNetwork(guessed) : null;
   let state: ExactState | null = null;
   let iterations = 0;
   let best = zeroNetwork();
   let bound = Number.NEGATIVE_INFINITY;
   for (let round = 0; ; round++) {
+    const solved = working;
     const part = subset(samples, working, d);
     const outcome = solveInterior(
       {
@@ -125,11 +126,22 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
       {
         signal: hooks.signal,
         onIteration: (report) => hooks.onIteration({ ...report, iteration: iterations + report.iteration }),
+        leaveNear: (difference) => missed(marginsOf(difference)) > 0,
       },
       start,
     );
     if (round === 0 && warm) warmStart = outcome.warmStart;
     iterations += outcome.iterations;
+    if (outcome.status === "left" && outcome.state) {
+      // A solution of too few samples may violate the others by far: the guess does not.
+      start = guessed
+        ? atNetwork(guessed)
+        : placed(
+            outcome.state,
+            Array.from(solved, (i) => samples.keys[i]),
+          );
+      continue;
+    }
     // Both ends once more, from the data: the bound from the attack, the objective from the network.
     const attack: Attack = { coordinates: outcome.displacements, covariances: outcome.covariances };
     const dual = {
@@ -196,7 +208,38 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
 
   function placed(interior: InteriorState, keys: readonly string[]): InteriorStart {
     const index = new Map(keys.map((key, k) => [key, k]));
-    return { state: interior, place: Int32Array.from(working, (i) => index.get(samples.keys[i]) ?? -1) };
+    return {
+      kind: "iterate",
+      state: interior,
+      place: Int32Array.from(working, (i) => index.get(samples.keys[i]) ?? -1),
+    };
+  }
+
+  /** Worst margins of all samples under U `[p, p]`. */
+  function marginsOf(difference: Float64Array): Float64Array {
+    const Q = new Float64Array(d * d);
+    const q = new Float64Array(d);
+    for (let k = 0; k < d; k++) {
+      for (let l = 0; l < d; l++) Q[k * d + l] = activation.a * difference[k * (d + 1) + l];
+      q[k] = activation.b * difference[k * (d + 1) + d];
+    }
+    const quadratic = { dimension: d, Q, q, s: activation.c * difference[(d + 1) ** 2 - 1] };
+    return prepareWorstCase(quadratic, { kernels }).solve(batch, samples.labels, radius, { points: false }).values;
+  }
+
+  function atNetwork({ vectors, signs, margins }: Guess): InteriorStart {
+    const p = d + 1;
+    const [positive, negative] = [new Float64Array(p * p), new Float64Array(p * p)];
+    signs.forEach((sign, j) => {
+      const target = sign > 0 ? positive : negative;
+      const v = new Float64Array(p);
+      v.set(vectors.subarray(j * d, (j + 1) * d));
+      v[d] = Math.hypot(...v.subarray(0, d));
+      for (let k = 0; k < p; k++) for (let l = 0; l < p; l++) target[k * p + l] += v[k] * v[l];
+    });
+    let objective = beta * vectors.reduce((sum, value) => sum + value * value, 0);
+    for (let i = 0; i < n; i++) objective += samples.weights[i] * Math.max(0, 1 - margins[i]);
+    return { kind: "network", positive, negative, objective };
   }
 
   function gapOf(total: number): number {
@@ -267,14 +310,17 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
       return all.filter((i) => margins[i] < guessMargin || held.has(samples.keys[i]));
     }
     // Without balls the samples are cheap; other losses have no flat part that enough samples reach.
-    if (loss !== "hinge" || inner === 0 || n <= smallProblem * (d + 1) || hard) return all;
+    if (loss !== "hinge" || inner === 0 || n <= d + 1 || hard) return all;
     const data = prepareTrainingData(batch, { kernels });
     const { labels, weights } = samples;
     const late = () => hooks.signal?.aborted === true || seconds() > settings.timeLimitSeconds;
-    const margins = guessMargins({ data, labels, hingeWeights: weights, radius, beta, activation }, late);
+    guessed = guessNetwork({ data, labels, hingeWeights: weights, radius, beta, activation }, late);
     throwIfAborted(hooks.signal, "training");
-    if (margins === null) return all;
-    return all.filter((i) => margins[i] < guessMargin);
+    if (!guessed) return all;
+    // Too few samples leave directions free in which the others are violated.
+    const { margins } = guessed;
+    const furthest = Math.max(guessMargin, margins.slice().sort()[d + 1]);
+    return all.filter((i) => margins[i] < furthest);
   }
 }
 

@@ -1,4 +1,4 @@
-// A quick guess of the worst margins at the optimum, to choose the exact trainer's working set: descent on a smoothed
+// A quick guess of the network, where the exact trainer starts, and of its worst margins, which choose the working set: descent on a smoothed
 // objective of a few neurons (factored/objective.ts), sharper in each stage, with new neurons where the dual of the stage
 // before is violated. Nothing is certified here; the exact trainer checks every sample's margin at the end.
 
@@ -9,16 +9,24 @@ import { createObjective, type ObjectiveProblem } from "../factored/objective.js
 
 /** Widths of the hinge's quadratic piece, and steps at each. */
 const stages = [
-  { width: 0.5, steps: 25 },
-  { width: 0.2, steps: 25 },
-  { width: 0.08, steps: 40 },
+  { width: 0.5, steps: 50 },
+  { width: 0.15, steps: 50 },
+  { width: 0.04, steps: 120 },
 ];
 const directionsPerSide = 3;
 /** Size of a new neuron, relative to the mean of the others. */
 const newcomer = 0.05;
 
-/** Worst margins `[n]` of the network found; null where nothing but the zero network was. */
-export function guessMargins(problem: ObjectiveProblem, shouldStop: () => boolean): Float64Array | null {
+export interface Guess {
+  /** Worst margins `[n]`. */
+  readonly margins: Float64Array;
+  /** v_j `[count, d]` with signs `[count]`, alpha_j = s_j ||v_j||^2. */
+  readonly vectors: Float64Array;
+  readonly signs: Float64Array;
+}
+
+/** The network found and its worst margins; null where nothing but the zero network was. */
+export function guessNetwork(problem: ObjectiveProblem, shouldStop: () => boolean): Guess | null {
   const { data, labels, hingeWeights, radius, beta, activation } = problem;
   const { dimension: d, maxNeurons, buffers, rows } = data;
   const certifier = createCertifier(d, data.kernels);
@@ -54,13 +62,14 @@ export function guessMargins(problem: ObjectiveProblem, shouldStop: () => boolea
     const smoothing = { width, mu: 0, rho: 1 };
     lbfgs.minimise((x, gradient) => objective.evaluate(x, signs, count, smoothing, gradient), neurons, count * d, {
       maxSteps: steps,
-      smallDecrease: 1e-4 * total,
+      smallDecrease: 1e-5 * total,
       shouldStop,
     });
     const { rank } = objective.state;
     attack = { coordinates: buffers.moves.slice(0, labels.length * rank), basis: buffers.basis.slice(0, rank * d) };
     weights = objective.state.weights.slice();
   }
-  for (let k = 0; k < count * d; k++) if (neurons[k] !== 0) return objective.state.margins;
-  return null;
+  const vectors = neurons.slice(0, count * d);
+  if (!vectors.some((value) => value !== 0)) return null;
+  return { margins: objective.state.margins, vectors, signs: signs.slice(0, count) };
 }
