@@ -182,16 +182,9 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
       for (const part of parts) {
         for (let t = 0; t < part.samples.length; t++) weights[part.samples[t]] += Math.max(0, part.weights[t]);
       }
-      /** Weight of entry t of a part, within the sample's allowance. */
-      const weightOf = (part: AttackPart, t: number) => {
-        const i = part.samples[t];
-        const most = largestWeight(shape, hingeWeights, required, i);
-        if (!(part.weights[t] > 0)) return 0;
-        return weights[i] > most ? most * (part.weights[t] / weights[i]) : part.weights[t];
-      };
       const largestRank = Math.max(...parts.map(({ attack }) => (attack.basis ? attack.basis.length / d : 0)));
       if (largestRank > memory.rank) memory = allocate(kernels, d, Math.max(largestRank, 2 * memory.rank));
-      const { workspace, moment, rows, moves, gathered } = memory;
+      const { moment } = memory;
       moment.fill(0);
       linear.fill(0);
       const { a, b, c } = activation;
@@ -200,67 +193,8 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
       const precise = exactly ? (exactSums ??= createMomentSums(d)) : null;
       precise?.clear();
       const sums = { constant: 0, weights: 0, squares: 0, spreads: 0, entries: 0 };
-      for (const part of parts) addPart(part);
-
-      /** Adds the moments of one part. */
-      function addPart(part: AttackPart): void {
-        const { attack, samples } = part;
-        const rank = attack.basis ? attack.basis.length / d : 0;
-        if (attack.basis) loadBasis(memory, attack.basis, rank, d);
-        const variances = attack.basis ? (attack.variances ?? null) : null;
-        const covariances = attack.basis ? null : (attack.covariances ?? null);
-        const spread = new Float64Array(rank);
-        for (const sign of [1, -1]) {
-          let next = 0;
-          while (next < samples.length) {
-            // Gather up to `block` rows of this class that carry weight.
-            let count = 0;
-            for (; next < samples.length && count < block; next++) {
-              if (labels[samples[next]] !== sign || !(weightOf(part, next) > 0)) continue;
-              memory.samples[count] = samples[next];
-              memory.active[count++] = next;
-            }
-            if (count === 0) continue;
-            source.gather(memory.samples, 0, count, gathered);
-            displace(memory, attack, count, d, rank);
-            for (let t = 0; t < count; t++) {
-              const i = memory.active[t];
-              const p = weightOf(part, i);
-              const spreads = variances ?? covariances;
-              const scale = pullBack(memory, t * d, i, d, radius, spreads, rank, covariances !== null);
-              const root = Math.sqrt(p);
-              for (let l = 0; l < d; l++) {
-                const z = gathered[t * d + l] + scale * moves[t * d + l];
-                rows[t * d + l] = precise ? z : root * z;
-                linear[l] += sign * p * z;
-                sums.squares += p * z * z;
-              }
-              precise?.add(rows, t * d, sign * p);
-              if (variances) {
-                for (let k = 0; k < rank; k++) {
-                  const variance = scale * scale * Math.max(0, variances[i * rank + k]);
-                  spread[k] += sign * p * variance;
-                  sums.spreads += 2 * p * variance;
-                }
-              }
-              if (covariances) {
-                const factor = sign * p * scale * scale;
-                let trace = 0;
-                for (let l = 0, at = i * d * d; l < d; l++) {
-                  trace += covariances[at + l * (d + 1)];
-                  for (let m = 0, q = at + l * d; m < d; m++, q++) moment[l * d + m] += factor * covariances[q];
-                }
-                sums.spreads += 2 * p * scale * scale * trace;
-              }
-              sums.constant += sign * p;
-              sums.weights += p;
-            }
-            sums.entries += count;
-            if (!precise) workspace.syrk(true, d, count, sign, rows, d, 1, moment, d);
-          }
-        }
-        if (variances) addSpread(memory, spread, d, rank);
-      }
+      const moments: Moments = { memory, source, labels, radius, linear, precise, sums, total: weights, cap };
+      for (const part of parts) addPart(part, moments);
       if (precise) sums.constant = precise.addTo(moment, linear);
       for (let i = 0; i < d * d; i++) moment[i] *= a;
       for (let l = 0; l < d; l++) slope[l] = b * linear[l];
@@ -285,6 +219,92 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
       return { lowerBound: lower, largest, largestNegative, weightSum, extremes, moment, linear, constant };
     },
   };
+}
+
+/** What the moments of the parts are added to. */
+interface Moments {
+  readonly memory: ReturnType<typeof allocate>;
+  readonly source: RowSource;
+  readonly labels: SignLabels;
+  readonly radius: number;
+  /** g, `[features]` */
+  readonly linear: Float64Array;
+  readonly precise: MomentSums | null;
+  readonly sums: { constant: number; weights: number; squares: number; spreads: number; entries: number };
+  /** Weight of each sample over all parts, `[samples]`, and its most. */
+  readonly total: Float64Array;
+  readonly cap: (i: number) => number;
+}
+
+/** Weight of entry t of a part, within the sample's allowance. */
+function weightOf(part: AttackPart, t: number, { total, cap }: Moments): number {
+  const i = part.samples[t];
+  const most = cap(i);
+  if (!(part.weights[t] > 0)) return 0;
+  return total[i] > most ? most * (part.weights[t] / total[i]) : part.weights[t];
+}
+
+/** Adds the moments of one part. Not a closure of `certify`: it is compiled once. */
+function addPart(part: AttackPart, moments: Moments): void {
+  const { memory, source, labels, radius, linear, precise, sums } = moments;
+  const { workspace, moment, rows, moves, gathered } = memory;
+  const d = linear.length;
+  const { attack, samples } = part;
+  const rank = attack.basis ? attack.basis.length / d : 0;
+  if (attack.basis) loadBasis(memory, attack.basis, rank, d);
+  const variances = attack.basis ? (attack.variances ?? null) : null;
+  const covariances = attack.basis ? null : (attack.covariances ?? null);
+  const spread = new Float64Array(rank);
+  for (const sign of [1, -1]) {
+    let next = 0;
+    while (next < samples.length) {
+      // Gather up to `block` rows of this class that carry weight.
+      let count = 0;
+      for (; next < samples.length && count < block; next++) {
+        if (labels[samples[next]] !== sign || !(weightOf(part, next, moments) > 0)) continue;
+        memory.samples[count] = samples[next];
+        memory.active[count++] = next;
+      }
+      if (count === 0) continue;
+      source.gather(memory.samples, 0, count, gathered);
+      displace(memory, attack, count, d, rank);
+      for (let t = 0; t < count; t++) {
+        const i = memory.active[t];
+        const p = weightOf(part, i, moments);
+        const spreads = variances ?? covariances;
+        const scale = pullBack(memory, t * d, i, d, radius, spreads, rank, covariances !== null);
+        const root = Math.sqrt(p);
+        for (let l = 0; l < d; l++) {
+          const z = gathered[t * d + l] + scale * moves[t * d + l];
+          rows[t * d + l] = precise ? z : root * z;
+          linear[l] += sign * p * z;
+          sums.squares += p * z * z;
+        }
+        precise?.add(rows, t * d, sign * p);
+        if (variances) {
+          for (let k = 0; k < rank; k++) {
+            const variance = scale * scale * Math.max(0, variances[i * rank + k]);
+            spread[k] += sign * p * variance;
+            sums.spreads += 2 * p * variance;
+          }
+        }
+        if (covariances) {
+          const factor = sign * p * scale * scale;
+          let trace = 0;
+          for (let l = 0, at = i * d * d; l < d; l++) {
+            trace += covariances[at + l * (d + 1)];
+            for (let m = 0, q = at + l * d; m < d; m++, q++) moment[l * d + m] += factor * covariances[q];
+          }
+          sums.spreads += 2 * p * scale * scale * trace;
+        }
+        sums.constant += sign * p;
+        sums.weights += p;
+      }
+      sums.entries += count;
+      if (!precise) workspace.syrk(true, d, count, sign, rows, d, 1, moment, d);
+    }
+  }
+  if (variances) addSpread(memory, spread, d, rank);
 }
 
 function length(values: Float64Array): number {

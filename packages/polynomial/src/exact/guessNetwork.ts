@@ -6,6 +6,7 @@ import { createCertifier, wholePart } from "../certificate.js";
 import { candidates } from "../factored/candidates.js";
 import { createLbfgs } from "../factored/lbfgs.js";
 import { createObjective, type ObjectiveProblem } from "../factored/objective.js";
+import { keepCompiled } from "./keepCompiled.js";
 
 /** Widths of the hinge's quadratic piece, and steps at each. */
 const stages = [
@@ -32,6 +33,7 @@ export function guessNetwork(problem: ObjectiveProblem, shouldStop: () => boolea
   const certifier = createCertifier(d, data.kernels);
   const objective = createObjective(problem);
   const lbfgs = createLbfgs(maxNeurons * d);
+  keepCompiled("guess", { certifier, objective, lbfgs }, buffers.workspace.capacity + rows.samples * d);
   const neurons = new Float64Array(maxNeurons * d);
   const signs = new Float64Array(maxNeurons);
   let count = 0;

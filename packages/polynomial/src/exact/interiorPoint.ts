@@ -11,6 +11,7 @@ import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
 import { type Certifier, createCertifier, wholePart } from "../certificate.js";
 import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
+import { keepCompiled } from "./keepCompiled.js";
 import { createLayout, dimensionsOf } from "./layout.js";
 import { createPointSamples, pointSamplesSize } from "./pointSamples.js";
 import type { SampleProblem, SampleState, SampleTerm } from "./sampleTerm.js";
@@ -148,6 +149,7 @@ export function solveInterior(
   const product = workspace.float64(entries * entries);
   const rightSide = workspace.float64(entries);
   const bound = createBound(problem, createCertifier(d, kernels));
+  keepCompiled(samples.radius > 0 ? "ball" : "point", { term, pair, bound }, workspace.capacity);
   const degree = term.degree + pair.degree;
   let meanWeight = 0;
   for (let i = 0; i < count; i++) meanWeight += samples.weights[i] / count;

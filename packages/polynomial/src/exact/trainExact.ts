@@ -11,7 +11,7 @@ import type { Kernels } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
 import { type Attack, lowerBound } from "../certificate.js";
 import { prepareTrainingData } from "../factored/trainingData.js";
-import { lossShape, type MarginLoss } from "../marginLoss.js";
+import { type LossShape, lossShape, type MarginLoss } from "../marginLoss.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import type { ObjectiveParts } from "../robustObjective.js";
 import { prepareWorstCase } from "../worstCase/worstCase.js";
@@ -19,6 +19,7 @@ import { type Guess, guessNetwork } from "./guessNetwork.js";
 import { type InteriorStart, type InteriorState, type IterationReport, solveInterior } from "./interiorPoint.js";
 import { polishDual } from "./polishDual.js";
 import { pruneNetwork } from "./pruneNetwork.js";
+import type { SampleProblem } from "./sampleTerm.js";
 
 export interface ExactProblem {
   readonly points: NumericBatch;
@@ -109,10 +110,10 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   let bound = Number.NEGATIVE_INFINITY;
   for (let round = 0; ; round++) {
     const solved = working;
-    const part = subset(samples, working, d);
+    const part = subset(samples, working, d, shape, inner);
     const outcome = solveInterior(
       {
-        samples: { ...part, features: d, loss: shape, radius: inner },
+        samples: part,
         beta,
         activation,
         kernels,
@@ -375,11 +376,21 @@ function mergeSamples({ points, labels, weights, required }: ExactProblem): Merg
   };
 }
 
-function subset(samples: MergedSamples, working: Int32Array, d: number) {
+function subset(
+  samples: MergedSamples,
+  working: Int32Array,
+  d: number,
+  loss: LossShape,
+  radius: number,
+): SampleProblem {
   const points = new Float64Array(working.length * d);
   for (const [k, i] of working.entries()) points.set(samples.points.subarray(i * d, (i + 1) * d), k * d);
+  // A plain literal without spreads keeps one hidden class over all solves (layout.ts).
   return {
     count: working.length,
+    features: d,
+    loss,
+    radius,
     points,
     labels: Float64Array.from(working, (i) => samples.labels[i]),
     targets: new Float64Array(working.length).fill(1),
