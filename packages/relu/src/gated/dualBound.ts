@@ -11,7 +11,7 @@
 // The smoothed hinge of robustHinge.ts delivers h = -gradient and sum alpha = dualSum.
 // h: [P, C, D], groups of D.
 
-import { largestGroupNorm } from "../proximal/acceleratedProximal.js";
+import { groupNorm, largestGroupNorm } from "../proximal/acceleratedProximal.js";
 
 /** Most numbers for the Gram matrices of a bundle. */
 const MOST_PRODUCTS = 1e7;
@@ -118,9 +118,9 @@ export class DualBundle {
    */
   polish(steps = 200): number {
     const count = this.pairs.length;
-    const groups = this.trial.length / this.groupLength;
-    if (count < 2 || groups * count * count > MOST_PRODUCTS) return this.best;
-    const grams = this.gramMatrices(groups, count);
+    if (count < 2 || (this.trial.length / this.groupLength) * count * count > MOST_PRODUCTS) return this.best;
+    const grams = this.gramMatrices(count);
+    const groups = grams.length / (count * count);
     let weights = new Float64Array(count).fill(1 / count);
     let bestWeights = weights.slice();
     let bestValue = Number.NEGATIVE_INFINITY;
@@ -156,14 +156,19 @@ export class DualBundle {
     return this.best;
   }
 
-  private gramMatrices(groups: number, count: number): Float64Array {
-    const grams = new Float64Array(groups * count * count);
-    for (let g = 0; g < groups; g++) {
-      const from = g * this.groupLength;
+  // Of the groups that are longer than beta in some pair; no convex combination of the pairs makes the others so.
+  private gramMatrices(count: number): Float64Array {
+    const { groupLength, beta, pairs } = this;
+    const long = [];
+    for (let from = 0; from < this.trial.length; from += groupLength) {
+      if (pairs.some((pair) => groupNorm(pair, from, groupLength) > beta)) long.push(from);
+    }
+    const grams = new Float64Array(long.length * count * count);
+    for (let g = 0; g < long.length; g++) {
       for (let a = 0; a < count; a++) {
         for (let b = a; b < count; b++) {
           let sum = 0;
-          for (let k = from; k < from + this.groupLength; k++) sum += this.pairs[a][k] * this.pairs[b][k];
+          for (let k = long[g]; k < long[g] + groupLength; k++) sum += pairs[a][k] * pairs[b][k];
           grams[(g * count + a) * count + b] = sum;
           grams[(g * count + b) * count + a] = sum;
         }

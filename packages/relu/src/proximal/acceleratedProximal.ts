@@ -145,7 +145,8 @@ export function largestGroupNorm(values: Float64Array, groupLength: number): num
   return largest;
 }
 
-function groupNorm(values: Float64Array, from: number, length: number): number {
+/** ||values[from .. from + length)||_2 */
+export function groupNorm(values: Float64Array, from: number, length: number): number {
   let square = 0;
   for (let k = from; k < from + length; k++) square += values[k] * values[k];
   return Math.sqrt(square);
