@@ -1,7 +1,7 @@
 // One pass over the samples of a shard in float64: values, multipliers and slopes of the robust hinge at given pieces, for ALL gates.
 //   B_ic = sum over listed gates of d_pi t_pc,  u_ic = 1 - x_i'A_ic + N_mu(A_ic),  a_ic = clip(abar_ic + u_ic / w, 0, 1),  A_ic = B_iy - B_ic
 //   sums h_cp = sum_i d_pi G_ic with G as in gated/robustHinge.ts, so that (-h / n, sum a / n) is a valid pair of dualBound.ts.
-// Rows are read block by block; slopes of rows with a positive multiplier are gathered before they are multiplied by the patterns.
+// Rows are read block by block; slopes of rows with a positive multiplier are gathered class by class before they are multiplied by the patterns.
 // gradient: [C, P, D], overwritten by sums (not means)
 
 import type { Kernels, Workspace } from "@worstcase/linalg";
@@ -24,6 +24,7 @@ export class ExactPass {
   private readonly words: number;
   private readonly reader: RowReader;
   private readonly attack: Float64Array;
+  private readonly own: Float64Array;
   private readonly workspace: Workspace;
   private readonly points: Float64Array;
   private readonly products: Float64Array;
@@ -33,14 +34,15 @@ export class ExactPass {
   private readonly keptWords: Uint32Array;
   private readonly pieces: Float64Array;
   private readonly part: Float64Array;
-  private gathered = 0;
+  /** Rows gathered by class. */
+  private readonly gathered: Int32Array;
 
   /** Numbers taken from the workspace. */
   static sizes(samples: number, classCount: number, width: number, gateCount: number): number[] {
     const block = passRows(samples, classCount, width);
     const words = patternWords(gateCount) / 2;
     const row = classCount * width;
-    return [block * width, block * row, block * row, block * words, block * words, gateCount * width, gateCount * width];
+    return [block * width, block * row, block * row, block * words, block * words * classCount, gateCount * width, gateCount * width];
   }
 
   constructor(
@@ -57,6 +59,8 @@ export class ExactPass {
     this.words = patternWords(gates.count);
     this.reader = new RowReader(rows, this.block);
     this.attack = new Float64Array(this.moved);
+    this.own = new Float64Array(this.width);
+    this.gathered = new Int32Array(classCount);
     const sizes = ExactPass.sizes(samples, classCount, this.width, gates.count);
     this.workspace = kernels.workspace(workspaceSize(...sizes));
     const taken = sizes.map((length) => this.workspace.float64(length));
@@ -71,7 +75,7 @@ export class ExactPass {
     const answers = range.answers;
     answers.fill(0);
     range.gradient.fill(0);
-    this.gathered = 0;
+    this.gathered.fill(0);
     for (let from = range.from; from < range.to; from += block) {
       const count = Math.min(block, range.to - from);
       reader.read(from, count, points, width);
@@ -79,7 +83,7 @@ export class ExactPass {
       this.multiply(from, count, lists);
       for (let row = 0; row < count; row++) this.hinges(from + row, row, answers);
     }
-    this.flush();
+    for (let c = 0; c < classCount; c++) this.flush(c);
   }
 
   close(): void {
@@ -149,48 +153,37 @@ export class ExactPass {
       answers[answer.smooth] += a * u - (smoothing / 2) * (a - centre) * (a - centre);
       answers[answer.dualSum] += a;
       if (mail.settings[setting.recentre] > 0) centres[pair] = a;
-      if (a === 0) {
-        B.fill(0, rival, rival + width);
-        continue;
-      }
+      if (a === 0) continue;
+      if (!any) this.own.fill(0);
       any = true;
       for (let k = 0; k < moved; k++) B[rival + k] = a * (points[x + k] + attack[k]);
       if (width > moved) B[rival + moved] = a * points[x + moved];
+      for (let k = 0; k < width; k++) this.own[k] -= B[rival + k];
+      this.gather(sample, c, B.subarray(rival, rival + width));
     }
-    if (any) this.gather(sample, row, label);
+    if (any) this.gather(sample, label, this.own);
   }
 
-  private gather(sample: number, row: number, label: number): void {
-    const { task, width, products: B, slopes, words } = this;
-    const length = task.classCount * width;
-    const from = row * length;
-    const own = from + label * width;
-    B.fill(0, own, own + width);
-    for (let c = 0; c < task.classCount; c++) {
-      if (c === label) continue;
-      const rival = from + c * width;
-      for (let k = 0; k < width; k++) B[own + k] -= B[rival + k];
-    }
-    slopes.set(B.subarray(from, from + length), this.gathered * length);
+  private gather(sample: number, c: number, slope: Float64Array): void {
+    const { task, width, slopes, words, block } = this;
+    const place = c * block + this.gathered[c]++;
+    slopes.set(slope, place * width);
     const pattern = sample * words;
-    this.keptWords.set(task.patterns.subarray(pattern, pattern + words), this.gathered * words);
-    this.gathered++;
-    if (this.gathered === this.block) this.flush();
+    this.keptWords.set(task.patterns.subarray(pattern, pattern + words), place * words);
+    if (this.gathered[c] === block) this.flush(c);
   }
 
-  private flush(): void {
-    const { task, range, width, slopes, kept, words, workspace, part } = this;
-    const { classCount, gates } = task;
-    if (this.gathered === 0) return;
-    for (let c = 0; c < classCount; c++) {
-      workspace.gemmBits(
-        ...([true, gates.count, width, this.gathered, 1] as const),
-        ...([kept, words / 2, slopes.subarray(c * width), classCount * width, 0, part, width] as const),
-      );
-      const from = c * part.length;
-      const out = range.gradient;
-      for (let k = 0; k < part.length; k++) out[from + k] += part[k];
-    }
-    this.gathered = 0;
+  private flush(c: number): void {
+    const { task, range, width, slopes, kept, words, workspace, part, block } = this;
+    const count = this.gathered[c];
+    if (count === 0) return;
+    const [from, bits] = [c * block * width, (c * block * words) / 2];
+    workspace.gemmBits(
+      ...([true, task.gates.count, width, count, 1] as const),
+      ...([kept.subarray(bits), words / 2, slopes.subarray(from), width, 0, part, width] as const),
+    );
+    const out = c * part.length;
+    for (let k = 0; k < part.length; k++) range.gradient[out + k] += part[k];
+    this.gathered[c] = 0;
   }
 }

@@ -70,11 +70,12 @@ export interface GatedLargeResult {
   readonly warnings: readonly Warning[];
 }
 
-/** Levels of at least so many samples come before all of them: every 16th, every 4th. */
+/** Parts of the samples that come before all of them: every how many, solved to which gap, in how many rounds, from how many samples on. */
+const LEVELS = [
+  { stride: 16, gap: 0.5, rounds: 8 },
+  { stride: 4, gap: 0.25, rounds: 12 },
+];
 const LEAST_LEVEL = 2000;
-const LEVELS = [16, 4];
-const LEVEL_ROUNDS = 20;
-const LEVEL_GAP = 0.15;
 
 /**
  * Trains a gated ReLU head on `rows` `[n, d]` and class indices `[n]` as `fitGatedRelu` does with hinge losses and group norms, for sets that are too
@@ -100,13 +101,13 @@ export async function fitGatedLarge(
   const { signal, onEvent } = options;
   const common = { beta: options.beta, deadline, where: "fitGatedLarge", signal, onRound: onEvent };
   let start: { lists: Lists; point: Float64Array } | undefined;
-  const solve = async (part: FeatureRows, own: Int32Array, last: boolean): Promise<RoundsOutcome> => {
+  const solve = async (part: FeatureRows, own: Int32Array, level?: { gap: number; rounds: number }): Promise<RoundsOutcome> => {
     const task = taskOf(part, own, classCount, settings, options, kernels);
     const team = await Team.start(task, kernels, threads);
     try {
       team.findPatterns();
-      if (!last) {
-        const limits = { tolerance: Math.max(LEVEL_GAP, tolerance), mostSteps: maximumSteps, mostRounds: LEVEL_ROUNDS };
+      if (level) {
+        const limits = { tolerance: Math.max(level.gap, tolerance), mostSteps: maximumSteps, mostRounds: level.rounds };
         return await runRounds(team, kernels, { ...common, ...limits, start });
       }
       const limits = { tolerance, mostSteps: maximumSteps, mostRounds: Number.POSITIVE_INFINITY };
@@ -116,14 +117,15 @@ export async function fitGatedLarge(
       await team.close();
     }
   };
-  for (const stride of resume ? [] : LEVELS) {
+  for (const level of resume ? [] : LEVELS) {
+    const { stride } = level;
     const count = Math.floor(rows.samples / stride);
     if (count < LEAST_LEVEL) continue;
     const picked = Int32Array.from({ length: count }, (_, t) => t * stride);
-    const outcome = await solve(rowsInMemory(takeRows(rows, picked)), Int32Array.from(picked, (i) => labels[i]), false);
+    const outcome = await solve(rowsInMemory(takeRows(rows, picked)), Int32Array.from(picked, (i) => labels[i]), level);
     start = { lists: outcome.lists, point: outcome.point };
   }
-  const outcome = await solve(rows, labels, true);
+  const outcome = await solve(rows, labels);
   checkpoints?.remove();
   const { status, objective, lowerBound, gap, rounds, steps } = outcome;
   const { featureCount } = rows;

@@ -7,7 +7,8 @@ interface Exports {
   setScratch(at: number): void;
   forward(...values: number[]): void;
   backward(...values: number[]): void;
-  hinge(...values: (number | boolean)[]): number;
+  hinge(...values: number[]): void;
+  compact(...values: number[]): number;
 }
 
 // The part of the WebAssembly interface used here; its types come with the DOM library, which this package does not need.

@@ -30,6 +30,10 @@ export class LowRankMetric {
   private readonly squares: Float64Array;
   private readonly seen: Float64Array;
   private readonly sumSeen: Float64Array;
+  private readonly workspace: Workspace;
+  /** In the workspace: U', and b of one class, `[most, D]`. */
+  private readonly directions: Float64Array;
+  private readonly moved: Float64Array;
   private lastCurvature = 0;
 
   constructor(
@@ -38,8 +42,14 @@ export class LowRankMetric {
     /** U', `[r, D]`. */
     private readonly basis: Float64Array,
     private readonly classes: readonly MetricClass[],
+    kernels: Kernels,
   ) {
-    const most = Math.max(0, ...classes.map(({ count }) => count));
+    const most = Math.max(1, ...classes.map(({ count }) => count));
+    this.workspace = kernels.workspace(workspaceSize(rank * width, most * width, most * rank));
+    this.directions = this.workspace.float64(rank * width);
+    this.directions.set(basis);
+    this.moved = this.workspace.float64(most * width);
+    this.seen = this.workspace.float64(most * rank);
     this.slope = new Float64Array(rank);
     this.step = new Float64Array(rank);
     this.trial = new Float64Array(rank);
@@ -49,7 +59,6 @@ export class LowRankMetric {
     this.image = new Float64Array(width);
     this.sums = new Float64Array(width);
     this.squares = new Float64Array(most);
-    this.seen = new Float64Array(most * rank);
   }
 
   /** out = M t */
@@ -58,7 +67,9 @@ export class LowRankMetric {
     let from = 0;
     for (const { count, own, shared } of classes) {
       sums.fill(0);
-      for (let k = 0; k < count * width; k++) sums[k % width] += t[from + k];
+      for (let p = from; p < from + count * width; p += width) {
+        for (let k = 0; k < width; k++) sums[k] += t[p + k];
+      }
       this.coordinates(sums, 0, trial, 0);
       for (let j = 0; j < rank; j++) step[j] = dot(shared, j * rank, trial, 0, rank);
       const lifted = this.lift(step);
@@ -69,9 +80,9 @@ export class LowRankMetric {
     }
   }
 
-  /** out = proximal step from y along gradient with curvature L; `out` may not be y. */
+  /** out = proximal step from y along gradient with curvature L. */
   proximal(y: Float64Array, gradient: Float64Array, curvature: number, beta: number, out: Float64Array): void {
-    const { width, rank, classes, sums, squares, seen, sumSeen } = this;
+    const { width, rank, classes, sums, squares, seen, sumSeen, moved, workspace } = this;
     if (this.lastCurvature > 0 && this.lastCurvature !== curvature) {
       for (let k = 0; k < this.duals.length; k++) this.duals[k] *= curvature / this.lastCurvature;
     }
@@ -87,12 +98,12 @@ export class LowRankMetric {
         for (let k = 0; k < width; k++) {
           sums[k] += y[start + k];
           const b = y[start + k] - gradient[start + k] / a;
-          out[start + k] = b;
+          moved[p * width + k] = b;
           square += b * b;
         }
         squares[p] = square;
-        this.coordinates(out, start, seen, p * rank);
       }
+      workspace.gemm(false, true, count, rank, width, 1, moved, width, this.directions, width, 0, seen, rank);
       this.coordinates(sums, 0, sumSeen, 0);
       if (count > 0) this.minimise(z, count, curvature, a, beta / a, inverse);
       const lifted = this.lift(z);
@@ -100,7 +111,7 @@ export class LowRankMetric {
         const start = from + p * width;
         let square = 0;
         for (let k = 0; k < width; k++) {
-          const t = out[start + k] - lifted[k] / a;
+          const t = moved[p * width + k] - lifted[k] / a;
           out[start + k] = t;
           square += t * t;
         }
@@ -295,7 +306,7 @@ export function lowRankMetric(
     own += (count * reach * reach) / width;
     return { count, own: Math.max(own, 1e-4 * count * trace, 1e-12), shared, inverse: inverseOf(shared, rank) };
   });
-  return new LowRankMetric(width, rank, basis, classes);
+  return new LowRankMetric(width, rank, basis, classes, kernels);
 }
 
 function largestEigenvalue(

@@ -220,7 +220,7 @@ function bundleState(resume: RoundState, length: number): BundleState {
 
 function everyRow({ task }: Team, depth: number): Int32Array {
   const { samples } = task.rows;
-  return chooseRows(task, { from: 0, to: samples, gradient: new Float64Array(0), answers: new Float64Array(0) }, depth);
+  return chooseRows(task, { from: 0, to: samples }, depth);
 }
 
 function markRows(team: Team, depth: number): Uint8Array {

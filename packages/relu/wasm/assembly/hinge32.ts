@@ -161,32 +161,32 @@ function total(v: v128): f32 {
 }
 
 /**
- * Losses of `rows` rows: B [rows, C segment] holds the sums of pieces and becomes G, rows without a positive multiplier left out and the bits of the
- * others copied to `kept`; returns how many are left. x [rows, D]; labels, centres, excess: [rows], [rows, C], [rows, C];
+ * Losses of `rows` rows. The sums of pieces of class c lie in the block b + c blockBytes, one segment for each row that needs the class; slots
+ * [rows, C] says which, -1 for none, and every row needs its own class. They become G in place; flags (same layout, one byte a segment, C
+ * blocks of `most`) say which are not zero. x [rows, D]; labels [rows]; centres [rows, C];
  * sums: three float64 numbers that grow by the smoothed losses, the losses and the multipliers.
- * ball: 0 none, 1 Euclidean, 2 box. `wanted`: G is. `recentring`: centres become the multipliers.
+ * ball: 0 none, 1 Euclidean, 2 box.
  */
 export function hinge(
-  rows: i32, classes: i32, width: i32, moved: i32, b: usize, segment: usize, x: usize, ldx: usize, bits: usize, bitStep: usize, kept: usize,
-  labels: usize, centres: usize, excesses: usize, sums: usize, ball: i32, radius: f32, mu: f32, smoothing: f32, wanted: bool, recentring: bool,
-): i32 {
-  let active = 0;
-  const ldb = <usize>classes * segment;
+  rows: i32, classes: i32, width: i32, moved: i32, b: usize, blockBytes: usize, segment: usize, slots: usize, flags: usize, most: usize,
+  x: usize, ldx: usize, labels: usize, centres: usize, sums: usize, ball: i32, radius: f32, mu: f32, smoothing: f32,
+): void {
+  memory.fill(flags, 0, <usize>classes * most);
   for (let row = 0; row < rows; row++) {
     const label = load<i32>(labels + (<usize>row << 2));
-    const base = b + <usize>row * ldb;
-    const own = base + <usize>label * segment;
+    const slot = slots + (<usize>(row * classes) << 2);
+    const place = <usize>load<i32>(slot + (<usize>label << 2));
+    const own = b + <usize>label * blockBytes + place * segment;
     const point = x + <usize>row * ldx;
     let any = false;
     for (let c = 0; c < classes; c++) {
-      if (c == label) continue;
-      const rival = base + <usize>c * segment;
-      const pair = <usize>(row * classes + c) << 2;
-      const centre = load<f32>(centres + pair);
-      const fixed = opposeScores(own, rival, point, width, moved);
+      const at = load<i32>(slot + (<usize>c << 2));
+      if (c == label || at < 0) continue;
+      const rival = b + <usize>c * blockBytes + <usize>at * segment;
+      const centre = load<f32>(centres + (<usize>(row * classes + c) << 2));
+      const fixed = opposeScores(own, rival, point, width);
       const size: f32 = ball == 0 ? 0 : ball == 1 ? Mathf.sqrt(squares(rival, moved)) : absolutes(rival, moved);
       const excess: f32 = 1 + fixed + radius * size;
-      store<f32>(excesses + pair, excess);
       if (excess > 0) store<f64>(sums + 8, load<f64>(sums + 8) + <f64>excess);
       let u: f32 = 0;
       let a: f32 = 0;
@@ -204,22 +204,31 @@ export function hinge(
       const shift = <f64>a - <f64>centre;
       store<f64>(sums, load<f64>(sums) + <f64>a * <f64>u - (<f64>smoothing / 2) * shift * shift);
       store<f64>(sums + 16, load<f64>(sums + 16) + <f64>a);
-      if (recentring) store<f32>(centres + pair, a);
-      if (!wanted) continue;
-      if (a == 0) {
-        memory.fill(rival, 0, segment);
-        continue;
-      }
-      any = true;
+      if (a == 0) continue;
       if (ball == 2) boxAttack(rival, moved, radius, mu);
       else scale(rival, moved, factor);
       slopes(rival, point, moved, a);
       for (let k = moved; k < width; k++) store<f32>(rival + (<usize>k << 2), a * load<f32>(point + (<usize>k << 2)));
+      store<u8>(flags + <usize>c * most + <usize>at, 1);
+      any = true;
     }
     if (!any) continue;
     memory.fill(own, 0, segment);
-    for (let c = 0; c < classes; c++) if (c != label) subtract(own, base + <usize>c * segment, width);
-    if (active != row) memory.copy(b + <usize>active * ldb, base, ldb);
+    for (let c = 0; c < classes; c++) {
+      const at = load<i32>(slot + (<usize>c << 2));
+      if (c == label || at < 0 || !load<u8>(flags + <usize>c * most + <usize>at)) continue;
+      subtract(own, b + <usize>c * blockBytes + <usize>at * segment, width);
+    }
+    store<u8>(flags + <usize>label * most + place, 1);
+  }
+}
+
+/** Moves the flagged segments of a block to its front and their bits to `kept`; returns their number. */
+export function compact(count: i32, block: usize, segment: usize, flags: usize, bits: usize, bitStep: usize, kept: usize): i32 {
+  let active = 0;
+  for (let row = 0; row < count; row++) {
+    if (!load<u8>(flags + <usize>row)) continue;
+    if (active != row) memory.copy(block + <usize>active * segment, block + <usize>row * segment, segment);
     memory.copy(kept + <usize>active * bitStep, bits + <usize>row * bitStep, bitStep);
     active++;
   }
@@ -227,7 +236,7 @@ export function hinge(
 }
 
 /** Writes B_c - B_y over B_c and returns its product with x. */
-function opposeScores(own: usize, rival: usize, x: usize, width: i32, moved: i32): f32 {
+function opposeScores(own: usize, rival: usize, x: usize, width: i32): f32 {
   let s0 = f32x4.splat(0), s1 = s0;
   const whole = width & ~7;
   let k: usize = 0;
