@@ -22,10 +22,10 @@ export {
   gatedScores,
 } from "./gatedModel.js";
 export { type FitKernelViewOptions, fitKernelView, type KernelViewResult } from "./kernelView/fitKernelView.js";
+export { type InspectLandscapeOptions, inspectLandscape, type Landscape } from "./landscape/inspectLandscape.js";
 export { type FeatureRows, rowsInFile, rowsInMemory, takeRows } from "./large/featureRows.js";
 export { type FitGatedLargeOptions, fitGatedLarge, type GatedLargeResult } from "./large/fitGatedLarge.js";
 export type { LargeProgress, LargeStatus } from "./large/rounds.js";
-export { type InspectLandscapeOptions, inspectLandscape, type Landscape } from "./landscape/inspectLandscape.js";
 export type { ConeViolation } from "./network/feasible.js";
 export {
   type FitReluOptions,

@@ -90,5 +90,10 @@ function kindOf(array: Numbers): keyof typeof kinds {
 }
 
 function refusal(expected: string, received: string): FormatError {
-  return new FormatError({ argument: "options.checkpoint.file", expected, received, hint: "delete it to start afresh" });
+  return new FormatError({
+    argument: "options.checkpoint.file",
+    expected,
+    received,
+    hint: "delete it to start afresh",
+  });
 }

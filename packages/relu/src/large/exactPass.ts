@@ -7,7 +7,17 @@
 import type { Kernels, Workspace } from "@worstcase/linalg";
 import { ballSupport, smoothedSupport, squaredReach } from "../ballSupport.js";
 import { RowReader } from "./featureRows.js";
-import { answer, bitBytes, listsOf, packListed, patternWords, type ShardRange, type ShardTask, setting, widthOf } from "./shardData.js";
+import {
+  answer,
+  bitBytes,
+  listsOf,
+  packListed,
+  patternWords,
+  type ShardRange,
+  type ShardTask,
+  setting,
+  widthOf,
+} from "./shardData.js";
 
 /** Numbers in a block of products. */
 const BLOCK_NUMBERS = 2 ** 21;
@@ -42,7 +52,15 @@ export class ExactPass {
     const block = passRows(samples, classCount, width);
     const words = patternWords(gateCount) / 2;
     const row = classCount * width;
-    return [block * width, block * row, block * row, block * words, block * words * classCount, gateCount * width, gateCount * width];
+    return [
+      block * width,
+      block * row,
+      block * row,
+      block * words,
+      block * words * classCount,
+      gateCount * width,
+      gateCount * width,
+    ];
   }
 
   constructor(

@@ -101,7 +101,12 @@ export class RowReader {
       const got = readSync(this.file, this.bytes, done, length - done, rows.offset + 4 * from * d + done);
       if (got === 0) {
         const received = `its end after row ${from}`;
-        throw new FormatError({ argument: "path", expected: `${rows.samples} rows`, received, hint: "the file shrank" });
+        throw new FormatError({
+          argument: "path",
+          expected: `${rows.samples} rows`,
+          received,
+          hint: "the file shrank",
+        });
       }
       done += got;
     }

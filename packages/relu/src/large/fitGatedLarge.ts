@@ -101,7 +101,11 @@ export async function fitGatedLarge(
   const { signal, onEvent } = options;
   const common = { beta: options.beta, deadline, where: "fitGatedLarge", signal, onRound: onEvent };
   let start: { lists: Lists; point: Float64Array } | undefined;
-  const solve = async (part: FeatureRows, own: Int32Array, level?: { gap: number; rounds: number }): Promise<RoundsOutcome> => {
+  const solve = async (
+    part: FeatureRows,
+    own: Int32Array,
+    level?: { gap: number; rounds: number },
+  ): Promise<RoundsOutcome> => {
     const task = taskOf(part, own, classCount, settings, options, kernels);
     const team = await Team.start(task, kernels, threads);
     try {
@@ -122,7 +126,11 @@ export async function fitGatedLarge(
     const count = Math.floor(rows.samples / stride);
     if (count < LEAST_LEVEL) continue;
     const picked = Int32Array.from({ length: count }, (_, t) => t * stride);
-    const outcome = await solve(rowsInMemory(takeRows(rows, picked)), Int32Array.from(picked, (i) => labels[i]), level);
+    const outcome = await solve(
+      rowsInMemory(takeRows(rows, picked)),
+      Int32Array.from(picked, (i) => labels[i]),
+      level,
+    );
     start = { lists: outcome.lists, point: outcome.point };
   }
   const outcome = await solve(rows, labels);
@@ -247,7 +255,8 @@ function identityOf(
   const { samples, featureCount } = rows;
   const shape = [samples, featureCount, classCount, gates.count, gates.bias, bias];
   hash.update(JSON.stringify([...shape, String(normExponent(norm)), radius, beta, tolerance, maximumSteps, threads]));
-  for (const array of [labels, gates.gates]) hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+  for (const array of [labels, gates.gates])
+    hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   visitRows(rows, (block) => hash.update(new Uint8Array(block.buffer, block.byteOffset, block.byteLength)));
   return hash.digest("hex");
 }

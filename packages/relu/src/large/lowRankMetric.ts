@@ -243,7 +243,9 @@ export function lowRankMetric(
 ): LowRankMetric {
   const most = Math.max(1, ...bits.map(({ count }) => count));
   const m = samples;
-  const workspace = kernels.workspace(workspaceSize(m * width, m * m, m * m, m, m * RANK, m * m, m * most, m * m, m, m));
+  const workspace = kernels.workspace(
+    workspaceSize(m * width, m * m, m * m, m, m * RANK, m * m, m * most, m * m, m, m),
+  );
   const x = workspace.float64(m * width);
   x.set(points);
   const gram = workspace.float64(m * m);

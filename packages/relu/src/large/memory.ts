@@ -29,7 +29,8 @@ function bytesOfThread({ samples, width, classCount, gateCount, threads }: Large
   const pass = 8 * ExactPass.sizes(own, classCount, width, gateCount).reduce((sum, size) => sum + size, 0);
   const bits = 8 * Math.ceil(gateCount / 64) * classCount;
   const row = 4 * padded(width) * classCount;
-  const steps = own * (4 * width + bits + 8 * classCount + 4) + 2 * gateCount * row + stepRows(classCount, width) * (row + bits);
+  const steps =
+    own * (4 * width + bits + 8 * classCount + 4) + 2 * gateCount * row + stepRows(classCount, width) * (row + bits);
   return { pass, steps };
 }
 

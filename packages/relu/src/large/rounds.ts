@@ -10,10 +10,10 @@ import { squaredReach } from "../ballSupport.js";
 import { type BundleState, DualBundle } from "../gated/dualBound.js";
 import type { Objective } from "../program/objective.js";
 import { sumOfGroupNorms } from "../proximal/acceleratedProximal.js";
+import { RowReader } from "./featureRows.js";
 import { chooseGroups, countGroups, type Lists } from "./groups.js";
 import { type LowRankMetric, lowRankMetric } from "./lowRankMetric.js";
 import { BUNDLE } from "./memory.js";
-import { RowReader } from "./featureRows.js";
 import { takeSteps } from "./restrictedSteps.js";
 import { patternWords, widthOf } from "./shardData.js";
 import type { Team, TeamValue } from "./team.js";
@@ -191,7 +191,8 @@ export async function runRounds(team: Team, kernels: Kernels, options: RoundOpti
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
     const all = gates.count * classCount;
-    const most = round === 1 && !start ? Math.ceil(FIRST_SHARE * all) : Math.ceil(GROWTH * countGroups(lists)) + classCount;
+    const most =
+      round === 1 && !start ? Math.ceil(FIRST_SHARE * all) : Math.ceil(GROWTH * countGroups(lists)) + classCount;
     ({ lists, point } = chooseGroups(gradient, lists, point, { beta, width, gateCount: gates.count, most }));
     team.select(lists, depth);
     chosen = team.rows;

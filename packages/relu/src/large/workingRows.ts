@@ -7,7 +7,17 @@
 import { dualExponentOf, normExponent, squaredReach } from "../ballSupport.js";
 import { RowReader } from "./featureRows.js";
 import { Kernel32, padded } from "./kernel32.js";
-import { answer, bitBytes, listsOf, packListed, patternWords, type ShardRange, type ShardTask, setting, widthOf } from "./shardData.js";
+import {
+  answer,
+  bitBytes,
+  listsOf,
+  packListed,
+  patternWords,
+  type ShardRange,
+  type ShardTask,
+  setting,
+  widthOf,
+} from "./shardData.js";
 
 /** Bytes of a block of products. */
 const BLOCK_BYTES = 16 * 2 ** 20;
@@ -18,7 +28,12 @@ export function stepRows(classCount: number, width: number): number {
 }
 
 /** Whether the pair of sample and class can matter. */
-export function matters({ classCount, labels, centres, excess }: ShardTask, i: number, c: number, depth: number): boolean {
+export function matters(
+  { classCount, labels, centres, excess }: ShardTask,
+  i: number,
+  c: number,
+  depth: number,
+): boolean {
   const pair = i * classCount + c;
   return c !== labels[i] && (centres[pair] > 0 || excess[pair] > -depth);
 }
@@ -51,7 +66,18 @@ export class WorkingRows {
   private counts = new Int32Array(0);
   /** Where the bits of every class begin. */
   private bits: number[] = [];
-  private at = { x: 0, slots: 0, labels: 0, centres: 0, weights: 0, gradient: 0, products: 0, kept: 0, flags: 0, sums: 0 };
+  private at = {
+    x: 0,
+    slots: 0,
+    labels: 0,
+    centres: 0,
+    weights: 0,
+    gradient: 0,
+    products: 0,
+    kept: 0,
+    flags: 0,
+    sums: 0,
+  };
 
   constructor(
     private readonly task: ShardTask,
@@ -135,7 +161,14 @@ export class WorkingRows {
       });
       kernel.run.hinge(
         ...[count, classCount, width, moved, at.products, block * segment, segment, at.slots + 4 * from * classCount],
-        ...[at.flags, block, at.x + 4 * from * width, 4 * width, at.labels + 4 * from, at.centres + 4 * from * classCount],
+        ...[
+          at.flags,
+          block,
+          at.x + 4 * from * width,
+          4 * width,
+          at.labels + 4 * from,
+          at.centres + 4 * from * classCount,
+        ],
         ...[at.sums, this.ball, radius, mu, smoothing],
       );
       this.perClass(k, (c, rows, listLength, group, bits, step) => {
