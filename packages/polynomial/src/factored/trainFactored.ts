@@ -175,7 +175,7 @@ export function trainFactored(
       if (round > 0 || start) objective.restrict(awake());
       lbfgs.minimise((x, g) => objective.evaluate(x, fixed, held, smoothing, g), neurons, count * d, {
         maxSteps: settings.evaluationsPerRound,
-        smallDecrease: 1e-7 * Math.max(Math.min(best, total), 1e-3 * total),
+        smallDecrease: decreaseShare(round) * Math.max(Math.min(best, total), 1e-3 * total),
         shouldStop: () => signal?.aborted === true || limitReached() !== null,
       });
       objective.restrict(null);
@@ -253,6 +253,11 @@ export function trainFactored(
     master.load(none, none, 0, { ...objective.state, rank, variances: null }, samples);
     restrictedBound(0.2);
     stuck = true;
+  }
+
+  /** Decrease below which a round's steps end: the first network is replaced soon, later ones need no more digits than the gap. */
+  function decreaseShare(round: number): number {
+    return Math.min(1e-5, 1e-3 * settings.tolerance) * (round === 0 ? 10 : 1);
   }
 
   function currentSmoothing(): Smoothing {
