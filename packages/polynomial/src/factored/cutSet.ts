@@ -22,8 +22,9 @@ export interface CutSet {
   /** Samples that have cuts, ascending; those of `samples[g]` are `starts[g] .. starts[g + 1] - 1`. */
   readonly samples: Int32Array;
   readonly starts: Int32Array;
-  /** H, `[count, capacity]` */
+  /** H by columns, one per atom: entry (e, j) at j * stride + e. */
   readonly table: Float64Array;
+  readonly stride: number;
   /** Replaces the cuts by the present attack on `samples` and those of at most `keep` earlier rounds that carry weight. */
   renew(state: AttackState, samples: Int32Array, weights: Float64Array, keep: number): void;
   /** Fills the columns `from .. to - 1` of the table. */
@@ -44,6 +45,7 @@ export function createCutSet({ data, labels, activation }: ObjectiveProblem, cap
   let starts = new Int32Array(1);
   let table = new Float64Array(0);
   let count = 0;
+  let stride = 0;
 
   function keepBinding(layer: Layer, weights: Float64Array): Omit<Layer, "positions"> {
     const { rank, moves, variances } = layer;
@@ -91,6 +93,9 @@ export function createCutSet({ data, labels, activation }: ObjectiveProblem, cap
     get table() {
       return table;
     },
+    get stride() {
+      return stride;
+    },
     renew(state, chosen, weights, keep) {
       const old = keep > 0 ? layers.slice(-keep).map((layer) => keepBinding(layer, weights)) : [];
       const fresh = [...old.filter((layer) => layer.samples.length > 0), freeze(state, chosen)];
@@ -115,7 +120,10 @@ export function createCutSet({ data, labels, activation }: ObjectiveProblem, cap
         for (let t = 0; t < positions.length; t++) positions[t] = held[layer.samples[t]]++;
         return { ...layer, positions };
       });
-      if (table.length < count * capacity) table = new Float64Array(count * capacity);
+      if (stride < count) {
+        stride = Math.min(2 * count, Math.ceil(1.25 * count));
+        table = new Float64Array(stride * capacity);
+      }
     },
     fill(directions, signs, from, to) {
       const width = to - from;
@@ -132,7 +140,7 @@ export function createCutSet({ data, labels, activation }: ObjectiveProblem, cap
           else workspace.gemm(false, true, size, width, d, 1, points, d, atoms, d, 0, products, width);
           for (let t = 0; t < size; t++) {
             const label = labels[members[first + t]];
-            const row = positions[first + t] * capacity + from;
+            const cut = from * stride + positions[first + t];
             const at = (first + t) * rank;
             for (let j = 0; j < width; j++) {
               let value = products[t * width + j];
@@ -141,7 +149,7 @@ export function createCutSet({ data, labels, activation }: ObjectiveProblem, cap
               if (variances) {
                 for (let k = 0, p = j * rank; k < rank; k++) spread += variances[at + k] * projections[p + k] ** 2;
               }
-              table[row + j] = signs[from + j] * label * (a * (value * value + spread) + b * value + c);
+              table[cut + j * stride] = signs[from + j] * label * (a * (value * value + spread) + b * value + c);
             }
           }
         }

@@ -13,6 +13,8 @@ import { type CutSet, createCutSet } from "./cutSet.js";
 import type { AttackState, ObjectiveProblem } from "./objective.js";
 
 const maximumSteps = 40;
+/** Cuts looked at at a time, so that what is written stays in the cache. */
+const chunk = 1024;
 /** Gradient at which `solve` stops, relative to beta: the bound loses about this share. */
 const precision = 1e-4;
 
@@ -61,28 +63,50 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
   const free = new Int32Array(capacity);
   const cuts = createCutSet(problem, capacity);
   let slack = new Float64Array(0);
+  const active = new Int32Array(block);
+  const roots = new Float64Array(block);
+  const tied = new Int32Array(2 * block);
   let weights = new Float64Array(0);
   let count = 0;
   let candidates = 0;
 
   /** Value at t; fills slack = 1 - H t. */
   function value(t: Float64Array, width: number): number {
-    const { table, starts: groups, samples } = cuts;
+    const { starts: groups, samples } = cuts;
     let total = 0;
     let used = 0;
     for (let j = 0; j < count; j++) {
       total += beta * t[j];
       if (t[j] > 0) present[used++] = j;
     }
-    for (let e = 0; e < cuts.count; e++) {
-      let m = 1;
-      for (let f = 0, p = e * capacity; f < used; f++) m -= t[present[f]] * table[p + present[f]];
-      slack[e] = m;
+    slack.fill(1, 0, cuts.count);
+    for (let from = 0; from < cuts.count; from += chunk) {
+      const to = Math.min(cuts.count, from + chunk);
+      for (let f = 0; f < used; f += 4) subtractColumns(t, f, Math.min(4, used - f), from, to);
     }
     for (let g = 0; g < samples.length; g++) {
       total += hingeWeights[samples[g]] * smoothedMaximum(groups[g], groups[g + 1], width);
     }
     return total;
+  }
+
+  /** slack -= t_j H_j over up to four columns j of `present` and the cuts from .. to - 1. */
+  function subtractColumns(t: Float64Array, first: number, columns: number, from: number, to: number): void {
+    const { table, stride } = cuts;
+    if (columns < 4) {
+      for (let f = first; f < first + columns; f++) {
+        const j = present[f];
+        const size = t[j];
+        for (let e = from, p = j * stride + from; e < to; e++, p++) slack[e] -= size * table[p];
+      }
+      return;
+    }
+    const [j0, j1, j2, j3] = [present[first], present[first + 1], present[first + 2], present[first + 3]];
+    const [t0, t1, t2, t3] = [t[j0], t[j1], t[j2], t[j3]];
+    const [p0, p1, p2, p3] = [j0 * stride, j1 * stride, j2 * stride, j3 * stride];
+    for (let e = from; e < to; e++) {
+      slack[e] -= t0 * table[p0 + e] + t1 * table[p1 + e] + t2 * table[p2 + e] + t3 * table[p3 + e];
+    }
   }
 
   /**
@@ -119,16 +143,43 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
 
   /** Gradient and weights at the slack last computed. */
   function differentiate(): void {
-    const { table, starts: groups, samples } = cuts;
-    for (let j = 0; j < count; j++) gradient[j] = beta;
+    const { starts: groups, samples } = cuts;
     for (let g = 0; g < samples.length; g++) {
       const kappa = hingeWeights[samples[g]];
-      for (let e = groups[g]; e < groups[g + 1]; e++) {
-        weights[e] *= kappa;
-        const p = weights[e];
-        if (p > 0) for (let j = 0, q = e * capacity; j < count; j++) gradient[j] -= p * table[q + j];
-      }
+      for (let e = groups[g]; e < groups[g + 1]; e++) weights[e] *= kappa;
     }
+    gradient.fill(beta, 0, count);
+    for (let from = 0; from < cuts.count; from += chunk) {
+      const to = Math.min(cuts.count, from + chunk);
+      for (let j = 0; j < count; j += 4) subtractProducts(j, Math.min(4, count - j), from, to);
+    }
+  }
+
+  /** gradient_j -= p'H_j over up to four columns from `first` on and the cuts from .. to - 1. */
+  function subtractProducts(first: number, columns: number, from: number, to: number): void {
+    const { table, stride } = cuts;
+    if (columns < 4) {
+      for (let j = first; j < first + columns; j++) {
+        let sum = 0;
+        for (let e = from, p = j * stride + from; e < to; e++, p++) sum += weights[e] * table[p];
+        gradient[j] -= sum;
+      }
+      return;
+    }
+    const p0 = first * stride;
+    const [p1, p2, p3] = [p0 + stride, p0 + 2 * stride, p0 + 3 * stride];
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    for (let e = from; e < to; e++) {
+      const p = weights[e];
+      s0 += p * table[p0 + e];
+      s1 += p * table[p1 + e];
+      s2 += p * table[p2 + e];
+      s3 += p * table[p3 + e];
+    }
+    gradient[first] -= s0;
+    gradient[first + 1] -= s1;
+    gradient[first + 2] -= s2;
+    gradient[first + 3] -= s3;
   }
 
   /**
@@ -136,15 +187,32 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
    * sum is below 1; at sum 1 only their differences do.
    */
   function differentiateTwice(width: number): void {
-    const { table, starts: groups, samples } = cuts;
+    const { table, stride, starts: groups, samples } = cuts;
     candidates = 0;
     for (let j = 0; j < count; j++) if (sizes[j] > 0 || gradient[j] < 0) candidate[candidates++] = j;
     const m = candidates;
     full.fill(0, 0, m * m);
     let rows = 0;
+    let ties = 0;
     const flush = () => {
-      if (rows > 0) workspace.syrk(true, m, rows, 1 / width, gathered, m, 1, full, m);
+      if (rows === 0) return;
+      for (let f = 0; f < m; f++) {
+        const column = candidate[f] * stride;
+        for (let row = 0, p = f; row < rows; row++, p += m) gathered[p] = roots[row] * table[column + active[row]];
+      }
+      // Rows of one sample whose weights add up to its most: only their differences count.
+      for (let k = 0; k < ties; k += 2) {
+        const [first, last] = [tied[k], tied[k + 1]];
+        for (let f = 0; f < m; f++) {
+          let mean = 0;
+          for (let row = first; row < last; row++) mean += gathered[row * m + f];
+          mean /= last - first;
+          for (let row = first; row < last; row++) gathered[row * m + f] -= mean;
+        }
+      }
+      workspace.syrk(true, m, rows, 1 / width, gathered, m, 1, full, m);
       rows = 0;
+      ties = 0;
     };
     for (let g = 0; g < samples.length; g++) {
       const kappa = hingeWeights[samples[g]];
@@ -156,23 +224,17 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
         sum += weights[e];
         support++;
       }
-      const tied = sum >= kappa * (1 - 1e-12);
-      if (support === 0 || (tied && support === 1)) continue;
+      const saturated = sum >= kappa * (1 - 1e-12);
+      if (support === 0 || (saturated && support === 1)) continue;
       if (rows + support > block) flush();
       const root = Math.sqrt(kappa);
-      const first = rows;
+      if (saturated) tied[ties++] = rows;
       for (let e = groups[g]; e < groups[g + 1]; e++) {
         if (!(weights[e] > 0)) continue;
-        for (let f = 0, p = rows * m, q = e * capacity; f < m; f++) gathered[p + f] = root * table[q + candidate[f]];
-        rows++;
+        active[rows] = e;
+        roots[rows++] = root;
       }
-      if (!tied) continue;
-      for (let f = 0; f < m; f++) {
-        let mean = 0;
-        for (let row = first; row < rows; row++) mean += gathered[row * m + f];
-        mean /= support;
-        for (let row = first; row < rows; row++) gathered[row * m + f] -= mean;
-      }
+      if (saturated) tied[ties++] = rows;
     }
     flush();
   }

@@ -20,7 +20,7 @@ export function runCsdp(instance: Instance, limitSeconds: number): PeerResult {
     const script = 'timeout "$2" csdp "$0" "$1" > /dev/null 2>&1; echo "code $?"; times';
     const child = spawnSync("bash", ["-c", script, problem, solution, String(limitSeconds)], { env, encoding: "utf8" });
     const code = Number(/code (\d+)/.exec(child.stdout)?.[1]);
-    if (code === 124) return { kind: "unfinished", reason: `not finished after ${limitSeconds} s` };
+    if (code === 124) return { kind: "unfinished", reason: `> ${limitSeconds} s` };
     const last = child.stdout.trim().split("\n").pop() ?? "";
     const seconds = [...last.matchAll(/(\d+)m([\d.]+)s/g)].reduce(
       (sum, [, m, s]) => sum + 60 * Number(m) + Number(s),

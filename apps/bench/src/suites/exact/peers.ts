@@ -20,6 +20,10 @@ export type PeerResult =
   | { readonly kind: "unfinished"; readonly reason: string }
   | { readonly kind: "solved"; readonly status: string; readonly cpuSeconds: number; readonly objective: number };
 
+/** Seconds, and share of the limit, for starting Python, building the problem and what the solvers do without looking at the clock. */
+const grace = 5;
+const graceShare = 0.15;
+
 export function runPeer(peer: Peer, { points, labels, radius, beta }: Instance, limitSeconds: number): PeerResult {
   const [n, d] = points.shape;
   const job = {
@@ -29,12 +33,12 @@ export function runPeer(peer: Peer, { points, labels, radius, beta }: Instance, 
   const child = spawnSync("python3", ["-c", peersScript], {
     input: `${JSON.stringify(job)}\n`,
     encoding: "utf8",
-    timeout: 1000 * (limitSeconds + 30),
+    timeout: 1000 * (grace + (1 + graceShare) * limitSeconds),
     maxBuffer: 1 << 28,
   });
   const code = (child.error as NodeJS.ErrnoException | undefined)?.code;
   if (code === "ENOENT") return { kind: "absent", reason: "python3 is not installed" };
-  if (code === "ETIMEDOUT") return { kind: "unfinished", reason: `not finished after ${limitSeconds + 30} s` };
+  if (code === "ETIMEDOUT") return { kind: "unfinished", reason: `> ${limitSeconds} s` };
   const line = child.stdout?.trim().split("\n").pop() ?? "";
   if (child.status !== 0 || !line.startsWith("{")) {
     const reason = child.stderr?.trim().split("\n").pop() || `exit code ${child.status}`;
