@@ -8,7 +8,8 @@
 import type { Workspace } from "@worstcase/linalg";
 import { smoothedSupport, squaredReach } from "../ballSupport.js";
 import { TermsProblem } from "../gated/termsProblem.js";
-import { makeFeasible, reluObjective } from "../network/feasible.js";
+import { reluObjective } from "../network/feasible.js";
+import { NearestFeasible } from "../network/nearestFeasible.js";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
 import type { CompositeProblem } from "../proximal/minimise.js";
@@ -38,6 +39,7 @@ export class ConeProblem implements CompositeProblem {
   private readonly supports: Float64Array;
   private readonly pressures: Float64Array;
   private readonly repaired: Float64Array;
+  private readonly nearest: NearestFeasible;
   private readonly groups: number;
   private readonly reach: number;
   private rho = FIRST_RHO;
@@ -53,10 +55,11 @@ export class ConeProblem implements CompositeProblem {
   constructor(
     private readonly program: ReluProgram,
     /** Interior directions of the cones, `[P, D]`. */
-    private readonly directions: Float64Array,
+    directions: Float64Array,
     private readonly workspace: Workspace,
   ) {
     const { samples, gateCount, outputs, width, regulariser, beta, norm, radius, featureCount } = program;
+    this.nearest = new NearestFeasible(program, directions);
     this.loss = new TermsProblem(program, workspace);
     const half = gateCount * outputs * width;
     this.groups = 2 * gateCount * outputs;
@@ -108,7 +111,7 @@ export class ConeProblem implements CompositeProblem {
     if (!endOfBlock) return;
     this.lastLoss = reluObjective(this.program, point).total;
     this.repaired.set(point);
-    makeFeasible(this.program, this.repaired, this.directions);
+    this.nearest.repair(this.repaired);
     const objective = reluObjective(this.program, this.repaired);
     if (objective.total >= this.best.total) return;
     this.best = objective;

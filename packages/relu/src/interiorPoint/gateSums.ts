@@ -3,7 +3,7 @@
 
 import type { Workspace } from "@worstcase/linalg";
 import type { ReluProgram } from "../program/program.js";
-import type { LossTerms } from "./lossTerms.js";
+import type { TermIndex } from "./termIndex.js";
 
 export class GateSums {
   /** d_pi as numbers, `[n, P]`, a workspace array. */
@@ -16,7 +16,7 @@ export class GateSums {
 
   constructor(
     private readonly program: ReluProgram,
-    private readonly terms: LossTerms,
+    private readonly terms: TermIndex,
     private readonly workspace: Workspace,
   ) {
     const { samples, gateCount, outputs, width, bits } = program;

@@ -10,8 +10,9 @@
 import type { ReluProgram } from "../program/program.js";
 import { createNormCones } from "./createNormCones.js";
 import { longestLinearStep, type NormCones } from "./normCones.js";
+import { indexTerms, type TermIndex } from "./termIndex.js";
 
-export class LossTerms {
+export class LossTerms implements TermIndex {
   readonly count: number;
   readonly sample: Int32Array;
   readonly first: Int32Array;
@@ -48,28 +49,11 @@ export class LossTerms {
   private readonly sideLocal: Float64Array;
 
   constructor(private readonly program: ReluProgram) {
-    const { samples, outputs, task, loss, labels, targets, radius, featureCount, dualExponent, width } = program;
-    const pairs = task === "multi-class" && loss !== "squared";
-    const count = samples * (pairs ? outputs - 1 : outputs);
-    this.count = count;
-    this.sample = new Int32Array(count);
-    this.first = new Int32Array(count);
-    this.second = new Int32Array(count).fill(-1);
-    this.plus = new Float64Array(count).fill(1);
-    this.target = new Float64Array(count);
-    let k = 0;
-    for (let i = 0; i < samples; i++) {
-      for (let o = 0; o < outputs; o++) {
-        if (pairs && o === labels[i]) continue;
-        this.sample[k] = i;
-        this.first[k] = pairs ? labels[i] : o;
-        if (pairs) this.second[k] = o;
-        else if (loss === "squared") this.target[k] = targets[i * outputs + o];
-        else this.plus[k] = targets[i];
-        k++;
-      }
-    }
-    this.kappa = 1 / samples;
+    const { loss, radius, featureCount, dualExponent, width } = program;
+    const { count, sample, first, second, plus, target, kappa } = indexTerms(program);
+    [this.count, this.kappa] = [count, kappa];
+    [this.sample, this.first, this.second] = [sample, first, second];
+    [this.plus, this.target] = [plus, target];
     this.cones = radius > 0 ? createNormCones(count, featureCount, dualExponent, radius) : null;
     this.rows = loss === "hinge" || (loss === "squared" && radius > 0) ? 2 : 0;
     this.degree = (this.cones?.degree ?? 0) + this.rows * count;

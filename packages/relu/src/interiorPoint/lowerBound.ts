@@ -15,6 +15,7 @@ import type { ReluProgram } from "../program/program.js";
 import type { GateSums } from "./gateSums.js";
 import type { LossTerms } from "./lossTerms.js";
 import type { Pieces } from "./pieces.js";
+import type { TermIndex } from "./termIndex.js";
 
 /** Dual weights of the loss that some bound was computed from. */
 export interface LossDual {
@@ -123,7 +124,7 @@ export class BoundEvaluator {
 }
 
 /** The largest value(s) over admissible multiples s <= most of the dual weights. */
-export function boundValue(program: ReluProgram, terms: LossTerms, dual: LossDual, most: number): number {
+export function boundValue(program: ReluProgram, terms: TermIndex, dual: LossDual, most: number): number {
   const { onScore, weight } = dual;
   const { kappa } = terms;
   let linear = 0;
@@ -151,7 +152,7 @@ export function boundValue(program: ReluProgram, terms: LossTerms, dual: LossDua
 }
 
 /** Scales a[from ..) down so that its l_q length is at most `most`. */
-function shorten(a: Float64Array, from: number, length: number, q: number, most: number): void {
+export function shorten(a: Float64Array, from: number, length: number, q: number, most: number): void {
   const size = lengthOf(a, from, length, q);
   if (size <= most) return;
   const factor = size > 0 ? (most / size) * (1 - 1e-15) : 0;

@@ -2,12 +2,13 @@
 //   minimise over v, w  1/n sum_i l_i(v - w) + beta R(v, w)   subject to   (2 d_pi - 1) x_i'v_po >= radius ||v_po||_{q*} and the same for w
 // (program.ts holds every loss, ball and regulariser). An UPPER bound on the nonconvex robust problem over the sampled patterns.
 // 1. Gates whose robust cone holds only zero are found, with proof, and left out (openCones.ts): most of them once the radius is sizeable.
-// 2. The rest is solved by the interior-point method, on a working set of gates if there are many, or by the augmented Lagrangian method if
-//    there are too many samples for that.
+// 2. The rest is solved by the interior-point method, on a working set of gates if there are many, or by ADMM if there are too many samples
+//    for that.
 // 3. The answer is made feasible exactly (feasible.ts), and only then its objective is reported.
 
 import { type NumericBatch, SettingError, throwIfAborted, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
+import { solveAdmm } from "../admm/solveAdmm.js";
 import {
   type AugmentedLagrangianOptions,
   solveAugmentedLagrangian,
@@ -29,7 +30,7 @@ import { putGates, takeGates } from "./takeGates.js";
 /** Lengths, relative to the longest piece, below which pieces are tried to be dropped. */
 const NEGLIGIBLE = [1e-2, 1e-3, 1e-4, 1e-5];
 
-export type ReluMethod = "interior-point" | "augmented-lagrangian";
+export type ReluMethod = "interior-point" | "admm" | "augmented-lagrangian";
 
 export interface FitReluOptions extends ProgramOptions, WorkOptions<FitProgress> {
   /** Relative certified gap to stop at (default 1e-4). */
@@ -113,7 +114,7 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
   const solved =
     method === "interior-point"
       ? await solveOnWorkingSet(program, cones, zero, zeroBound, { ...common, onIteration: report })
-      : await solveByProximalSteps(program, cones, zero, zeroBound, { ...common, onEvent });
+      : await solveOnOpenGates(program, cones, zero, zeroBound, method, { ...common, onEvent });
   const pieces = finish(program, solved.pieces, cones, solved.lowerBound, tolerance);
   const objective = reluObjective(program, pieces);
   const total = objective.total;
@@ -150,21 +151,22 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
 const MOST_TERMS = 4000;
 
 function chosenMethod(program: ReluProgram, method: FitReluOptions["method"] = "auto"): ReluMethod {
-  if (method !== "auto" && method !== "interior-point" && method !== "augmented-lagrangian") {
-    const expected = "auto, interior-point or augmented-lagrangian";
+  if (!["auto", "interior-point", "admm", "augmented-lagrangian"].includes(method)) {
+    const expected = "auto, interior-point, admm or augmented-lagrangian";
     throw new SettingError({ argument: "options.method", expected, received: method });
   }
   if (method !== "auto") return method;
   const pairs = program.task === "multi-class" && program.loss !== "squared";
   const terms = program.samples * (pairs ? program.outputs - 1 : program.outputs);
-  return terms <= MOST_TERMS ? "interior-point" : "augmented-lagrangian";
+  return terms <= MOST_TERMS ? "interior-point" : "admm";
 }
 
-async function solveByProximalSteps(
+async function solveOnOpenGates(
   program: ReluProgram,
   cones: OpenCones,
   zero: Objective,
   zeroBound: number,
+  method: ReluMethod,
   options: Omit<AugmentedLagrangianOptions, "lowerBound">,
 ): Promise<WorkingSetResult> {
   const { gateCount, outputs, width } = program;
@@ -175,7 +177,8 @@ async function solveByProximalSteps(
   // Gates at the edge are not in the restricted program, so its bound does not hold for the whole one.
   const lowerBound = cones.undecided.length === 0 ? zeroBound : 0;
   const open = takeGates(program, cones.open);
-  const solved = await solveAugmentedLagrangian(open, cones.directions, { ...options, lowerBound });
+  const solve = method === "admm" ? solveAdmm : solveAugmentedLagrangian;
+  const solved = await solve(open, cones.directions, { ...options, lowerBound });
   putGates(program, solved.pieces, cones.open, pieces);
   return { ...solved, pieces, workingSet, lowerBound: cones.undecided.length === 0 ? solved.lowerBound : zeroBound };
 }

@@ -20,5 +20,6 @@ const relu =
 
 describeReluSolver({ name: "ReLU program, interior point", tolerance: 1e-6, fit: relu("interior-point") });
 describeReluSolver({ name: "ReLU program, augmented Lagrangian", tolerance: 5e-2, fit: relu("augmented-lagrangian") });
+describeReluSolver({ name: "ReLU program, ADMM", tolerance: 1e-3, fit: relu("admm") });
 describeReluSolver({ name: "gated program, method chosen", tolerance: 1e-4, fit: gated("auto") });
 describeReluSolver({ name: "gated program, proximal steps", tolerance: 1e-2, fit: gated("first-order") });
