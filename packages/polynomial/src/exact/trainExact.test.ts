@@ -194,7 +194,7 @@ describe("answers on edge cases", () => {
     }
   });
 
-  test("features of sizes 1e-4 to 1e4 side by side: a gap of 1e-4, what is above the tolerance reported", () => {
+  test("features of sizes 1e-4 to 1e4 side by side: the tolerance with a ball, nearly without, what is above it reported", () => {
     const data = Float64Array.from(points.data, (value, i) => value * [1e-4, 1e-2, 1e2, 1e4][i % 4]);
     for (const [radius, beta] of [
       [0.05, 0.01],
@@ -204,7 +204,7 @@ describe("answers on edge cases", () => {
       [100, 0.01],
     ]) {
       const fit = fitPolynomial(batch(data, 4), labels, { radius, beta });
-      expect(fit.gap).toBeLessThanOrEqual(1e-4);
+      expect(fit.gap).toBeLessThanOrEqual(radius > 0 ? 1e-6 : 1e-5);
       expect(fit.warnings.map(({ code }) => code)).toEqual(fit.gap > 1e-6 ? ["gap-not-reached"] : []);
     }
   });
