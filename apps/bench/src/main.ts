@@ -15,6 +15,7 @@ import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
 import { relu } from "./suites/relu.js";
 import { reluCones } from "./suites/reluCones.js";
+import { reluLarge } from "./suites/reluLarge.js";
 import { sdp } from "./suites/sdp.js";
 import { splittingSuite } from "./suites/splitting.js";
 import { throughput } from "./suites/throughput.js";
@@ -32,6 +33,7 @@ const suites: readonly Suite[] = [
   splittingSuite,
   relu,
   reluCones,
+  reluLarge,
   throughput,
 ];
 const packages = [

@@ -21,13 +21,19 @@ import {
 
 /** Numbers in a block of products. */
 const BLOCK_NUMBERS = 2 ** 21;
+/** Columns multiplied at a time: what a product adds to stays in the second-level cache. */
+const PANEL = 64;
 
 /** Rows read at a time, and rows of slopes gathered. */
 export function passRows(samples: number, classCount: number, width: number): number {
   return Math.max(1, Math.min(samples, 1024, Math.max(64, Math.floor(BLOCK_NUMBERS / (classCount * width)))));
 }
 
+/** Numbers from row to row: an odd number of cache lines, so that rows below each other do not share their places in the cache. */
+const strideOf = (width: number) => 8 * (2 * Math.floor(Math.ceil(width / 8) / 2) + 1);
+
 export class ExactPass {
+  private readonly stride: number;
   private readonly width: number;
   private readonly moved: number;
   private readonly block: number;
@@ -51,16 +57,9 @@ export class ExactPass {
   static sizes(samples: number, classCount: number, width: number, gateCount: number): number[] {
     const block = passRows(samples, classCount, width);
     const words = patternWords(gateCount) / 2;
-    const row = classCount * width;
-    return [
-      block * width,
-      block * row,
-      block * row,
-      block * words,
-      block * words * classCount,
-      gateCount * width,
-      gateCount * width,
-    ];
+    const row = classCount * strideOf(width);
+    const pieces = gateCount * strideOf(width);
+    return [block * width, block * row, block * row, block * words, block * words * classCount, pieces, pieces];
   }
 
   constructor(
@@ -71,6 +70,7 @@ export class ExactPass {
   ) {
     const { classCount, gates, rows } = task;
     this.width = widthOf(task);
+    this.stride = strideOf(this.width);
     this.moved = rows.featureCount;
     const samples = range.to - range.from;
     this.block = passRows(samples, classCount, this.width);
@@ -109,41 +109,43 @@ export class ExactPass {
   }
 
   private multiply(from: number, count: number, lists: readonly Int32Array[]): void {
-    const { task, width, listed, products, pieces, workspace, words } = this;
-    const rowLength = task.classCount * width;
+    const { task, width, stride, listed, products, pieces, workspace, words } = this;
     const bytes = new Uint8Array(listed.buffer, listed.byteOffset, listed.byteLength);
     let start = 0;
     for (let c = 0; c < task.classCount; c++) {
       const list = lists[c];
-      const target = products.subarray(c * width);
+      const target = products.subarray(c * this.block * stride);
       if (list.length === 0) {
-        for (let i = 0; i < count; i++) target.fill(0, i * rowLength, i * rowLength + width);
+        target.fill(0, 0, count * stride);
         continue;
       }
       const step = bitBytes(list.length);
       for (let i = 0; i < count; i++) packListed(task.patterns, (from + i) * words, list, bytes, i * step, step);
-      pieces.set(task.mail.weights.subarray(start, start + list.length * width));
-      start += list.length * width;
-      workspace.gemmBits(
-        ...([false, count, width, list.length, 1] as const),
-        ...([listed, step / 8, pieces, width, 0, target, rowLength] as const),
-      );
+      for (let p = 0; p < list.length; p++, start += width) {
+        pieces.set(task.mail.weights.subarray(start, start + width), p * stride);
+      }
+      for (let j = 0; j < width; j += PANEL) {
+        workspace.gemmBits(
+          ...([false, count, Math.min(PANEL, width - j), list.length, 1] as const),
+          ...([listed, step / 8, pieces.subarray(j), stride, 0, target.subarray(j), stride] as const),
+        );
+      }
     }
   }
 
   private hinges(sample: number, row: number, answers: Float64Array): void {
-    const { task, width, moved, products: B, points, attack } = this;
+    const { task, width, stride, moved, products: B, points, attack } = this;
     const { classCount, norm, radius, centres, excess, mail } = task;
     const smoothing = mail.settings[setting.smoothing];
     const reach = squaredReach(norm, radius, moved);
     const mu = reach > 0 ? mail.settings[setting.normSmoothing] / reach : 1;
     const label = task.labels[sample];
     const x = row * width;
-    const own = row * classCount * width + label * width;
+    const own = (label * this.block + row) * stride;
     let any = false;
     for (let c = 0; c < classCount; c++) {
       if (c === label) continue;
-      const rival = row * classCount * width + c * width;
+      const rival = (c * this.block + row) * stride;
       const pair = sample * classCount + c;
       let score = 0;
       let square = 0;
@@ -183,25 +185,30 @@ export class ExactPass {
   }
 
   private gather(sample: number, c: number, slope: Float64Array): void {
-    const { task, width, slopes, words, block } = this;
+    const { task, stride, slopes, words, block } = this;
     const place = c * block + this.gathered[c]++;
-    slopes.set(slope, place * width);
+    slopes.set(slope, place * stride);
     const pattern = sample * words;
     this.keptWords.set(task.patterns.subarray(pattern, pattern + words), place * words);
     if (this.gathered[c] === block) this.flush(c);
   }
 
   private flush(c: number): void {
-    const { task, range, width, slopes, kept, words, workspace, part, block } = this;
+    const { task, range, width, stride, slopes, kept, words, workspace, part, block } = this;
     const count = this.gathered[c];
     if (count === 0) return;
-    const [from, bits] = [c * block * width, (c * block * words) / 2];
-    workspace.gemmBits(
-      ...([true, task.gates.count, width, count, 1] as const),
-      ...([kept.subarray(bits), words / 2, slopes.subarray(from), width, 0, part, width] as const),
-    );
-    const out = c * part.length;
-    for (let k = 0; k < part.length; k++) range.gradient[out + k] += part[k];
+    const [from, bits] = [c * block * stride, (c * block * words) / 2];
+    for (let j = 0; j < width; j += PANEL) {
+      workspace.gemmBits(
+        ...([true, task.gates.count, Math.min(PANEL, width - j), count, 1] as const),
+        ...([kept.subarray(bits), words / 2, slopes.subarray(from + j), stride, 0, part.subarray(j), stride] as const),
+      );
+    }
+    const { count: gateCount } = task.gates;
+    for (let p = 0; p < gateCount; p++) {
+      const out = (c * gateCount + p) * width;
+      for (let k = 0; k < width; k++) range.gradient[out + k] += part[p * stride + k];
+    }
     this.gathered[c] = 0;
   }
 }

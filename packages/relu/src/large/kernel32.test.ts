@@ -72,10 +72,12 @@ it("the proximal step of the low-rank metric satisfies its optimality condition"
     const [y, gradient, out, image] = [vector(), vector(), new Float64Array(length), new Float64Array(length)];
     const [curvature, beta] = [1.3, 0.7];
     metric.proximal(y, gradient, curvature, beta, out);
-    metric.apply(
-      out.map((t, k) => t - y[k]),
-      image,
-    );
+    const moved = out.map((t, k) => t - y[k]);
+    for (let k = 0; k < length; k++) {
+      const unit = new Float64Array(length);
+      unit[k] = 1;
+      image[k] = metric.inner(unit, moved);
+    }
     for (let from = 0; from < length; from += width) {
       const at = Array.from({ length: width }, (_, k) => from + k);
       const size = Math.hypot(...at.map((k) => out[k]));

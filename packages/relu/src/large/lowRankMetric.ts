@@ -61,23 +61,31 @@ export class LowRankMetric {
     this.squares = new Float64Array(most);
   }
 
-  /** out = M t */
-  apply(t: Float64Array, out: Float64Array): void {
-    const { width, rank, classes, sums, trial, step } = this;
+  /** <s, M t> */
+  inner(s: Float64Array, t: Float64Array): number {
+    const { width, rank, classes, sums, image, trial, step } = this;
+    let total = 0;
     let from = 0;
     for (const { count, own, shared } of classes) {
       sums.fill(0);
+      image.fill(0);
+      let product = 0;
       for (let p = from; p < from + count * width; p += width) {
-        for (let k = 0; k < width; k++) sums[k] += t[p + k];
+        for (let k = 0; k < width; k++) {
+          const a = s[p + k];
+          const b = t[p + k];
+          product += a * b;
+          sums[k] += a;
+          image[k] += b;
+        }
       }
       this.coordinates(sums, 0, trial, 0);
-      for (let j = 0; j < rank; j++) step[j] = dot(shared, j * rank, trial, 0, rank);
-      const lifted = this.lift(step);
-      for (let p = 0; p < count; p++) {
-        for (let k = 0; k < width; k++) out[from + p * width + k] = own * t[from + p * width + k] + lifted[k];
-      }
+      this.coordinates(image, 0, step, 0);
+      total += own * product;
+      for (let j = 0; j < rank; j++) total += trial[j] * dot(shared, j * rank, step, 0, rank);
       from += count * width;
     }
+    return total;
   }
 
   /** out = proximal step from y along gradient with curvature L. */

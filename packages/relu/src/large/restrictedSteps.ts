@@ -45,28 +45,22 @@ export async function takeSteps(
   let lastGradient = new Float64Array(length);
   const average = new Float64Array(length);
   const difference = new Float64Array(length);
-  const image = new Float64Array(length);
+  const travel = new Float64Array(length);
   const value: TeamValue = { smooth: 0, loss: 0, dualSum: 0 };
   let { curvature } = options;
   let momentum = 1;
   let averageWeight = 0;
-  let averageSum = 0;
   let steps = 0;
   let settled = false;
   while (steps < mostSteps && length > 0) {
     const next = (1 + Math.sqrt(1 + 4 * momentum * momentum)) / 2;
     const push = (momentum - 1) / next;
-    for (let k = 0; k < length; k++) place[k] = point[k] + push * (point[k] - previous[k]);
+    extrapolate(point, previous, push, place);
     team.evaluate(place, smoothing, gradient, value);
     if (steps > 0) {
-      let change = 0;
-      for (let k = 0; k < length; k++) {
-        difference[k] = place[k] - lastPlace[k];
-        change += (gradient[k] - lastGradient[k]) * difference[k];
-      }
-      metric.apply(difference, image);
-      let square = 0;
-      for (let k = 0; k < length; k++) square += image[k] * difference[k];
+      subtract(place, lastPlace, difference);
+      const change = dotOfChange(gradient, lastGradient, difference);
+      const square = metric.inner(difference, difference);
       const ratio = square > 0 ? change / (curvature * square) : 0;
       if (ratio > 1) curvature *= Math.min(4, 1.1 * ratio);
       else if (ratio < 0.7) curvature *= 0.97;
@@ -74,14 +68,10 @@ export async function takeSteps(
     metric.proximal(place, gradient, curvature, beta, candidate);
     averageWeight += momentum;
     const share = momentum / averageWeight;
-    for (let k = 0; k < length; k++) {
-      difference[k] = candidate[k] - place[k];
-      average[k] += share * (gradient[k] - average[k]);
-    }
-    averageSum += share * (value.dualSum - averageSum);
-    metric.apply(difference, image);
-    let turn = 0;
-    for (let k = 0; k < length; k++) turn -= image[k] * (candidate[k] - point[k]);
+    subtract(place, candidate, difference);
+    subtract(candidate, point, travel);
+    follow(gradient, share, average);
+    const turn = metric.inner(difference, travel);
     [previous, point, candidate] = [point, candidate, previous];
     [lastPlace, place] = [place, lastPlace];
     [lastGradient, gradient] = [gradient, lastGradient];
@@ -100,4 +90,24 @@ export async function takeSteps(
     if (!goOn || (settled && steps >= 2 * BLOCK)) break;
   }
   return { point, curvature, steps, settled };
+}
+
+// Loops of their own: those inside an asynchronous function start uncompiled after every wait.
+
+function extrapolate(point: Float64Array, previous: Float64Array, push: number, out: Float64Array): void {
+  for (let k = 0; k < out.length; k++) out[k] = point[k] + push * (point[k] - previous[k]);
+}
+
+function subtract(a: Float64Array, b: Float64Array, out: Float64Array): void {
+  for (let k = 0; k < out.length; k++) out[k] = a[k] - b[k];
+}
+
+function dotOfChange(a: Float64Array, b: Float64Array, direction: Float64Array): number {
+  let sum = 0;
+  for (let k = 0; k < direction.length; k++) sum += (a[k] - b[k]) * direction[k];
+  return sum;
+}
+
+function follow(value: Float64Array, share: number, average: Float64Array): void {
+  for (let k = 0; k < average.length; k++) average[k] += share * (value[k] - average[k]);
 }
