@@ -20,7 +20,9 @@ export interface LargeSize {
 /** Pairs of the dual bundle. */
 export const BUNDLE = 6;
 /** Vectors of all pieces in the trainer's thread: gradient, bundle, mail, points, steps, best, model. */
-const VECTORS = BUNDLE + 20;
+const VECTORS = BUNDLE + 24;
+/** Of a thread before it holds anything. */
+const BASE = 48 * 2 ** 20;
 /** WebAssembly addresses so much per thread. */
 const ADDRESSABLE = 2 ** 32;
 
@@ -38,7 +40,9 @@ export function predictedLargeBytes(size: LargeSize): number {
   const { samples, featureCount, width, classCount, gateCount, threads, inMemory } = size;
   const { pass, steps } = bytesOfThread(size);
   const perSample = 4 * patternWords(gateCount) + 12 * classCount + (inMemory ? 4 * featureCount : 0);
-  return samples * perSample + 8 * gateCount * classCount * width * (VECTORS + threads) + threads * (pass + steps);
+  return (
+    samples * perSample + 8 * gateCount * classCount * width * (VECTORS + threads) + threads * (pass + steps + BASE)
+  );
 }
 
 /** Throws ResourceError, naming the predicted bytes, when they exceed `limit` or the memory of this machine or container. */

@@ -14,7 +14,8 @@ const shard = new Shard(task, range, chooseKernels(task.kernels as KernelName));
 
 port.postMessage("ready");
 for (let round = 0; ; round++) {
-  Atomics.wait(control, slot.round, round);
+  // A notice can arrive after its round was seen and answered, so waking up alone says nothing.
+  while (Atomics.load(control, slot.round) === round) Atomics.wait(control, slot.round, round);
   try {
     shard.obey(Atomics.load(control, slot.command));
   } catch (error) {

@@ -36,7 +36,8 @@ function obey(what: number): void {
 
 port.postMessage("ready");
 for (let round = 0; ; round++) {
-  Atomics.wait(control, slot.round, round);
+  // A notice can arrive after its round was seen and answered, so waking up alone says nothing.
+  while (Atomics.load(control, slot.round) === round) Atomics.wait(control, slot.round, round);
   try {
     obey(Atomics.load(control, slot.command));
   } catch (error) {
