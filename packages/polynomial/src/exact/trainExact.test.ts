@@ -44,35 +44,6 @@ describe("Breast Cancer Wisconsin (Original), beta 0.01 (math.md 18.4)", () => {
   }
 });
 
-describe("Breast Cancer Wisconsin (Diagnostic), 455 of 569 rows, d = 30", () => {
-  const file = dataFile("uci/wdbc.data");
-  if (!file) console.warn("skipped: uci/wdbc.data not found (set WORSTCASE_DATA)");
-
-  test.skipIf(!file)("r = 0.5, beta = 0.01: certified gap 1e-6 on a working set, few neurons", async () => {
-    const { readFileSync } = await import("node:fs");
-    const rows = readFileSync(file as string, "utf8")
-      .trim()
-      .split("\n")
-      .map((line) => line.split(","));
-    // The first 455 rows standardised by themselves (not the random split of solvers.md, so another optimum).
-    const d = 30;
-    const n = 455;
-    const data = new Float64Array(n * d);
-    for (let k = 0; k < d; k++) {
-      const column = Float64Array.from({ length: n }, (_, i) => Number(rows[i][k + 2]));
-      const mean = column.reduce((sum, value) => sum + value, 0) / n;
-      const spread = Math.sqrt(column.reduce((sum, value) => sum + (value - mean) ** 2, 0) / n);
-      for (let i = 0; i < n; i++) data[i * d + k] = (column[i] - mean) / spread;
-    }
-    const labels = rows.slice(0, n).map((row) => (row[1] === "B" ? 1 : -1));
-    const fit = fitPolynomial(batch(data, d), labels, { radius: 0.5, beta: 0.01 });
-    expect([fit.method, fit.status]).toEqual(["exact", "optimal"]);
-    expect(fit.gap).toBeLessThanOrEqual(1e-6);
-    expect(fit.workingSet).toBeLessThan(n / 2);
-    expect(fit.neurons.weights.length).toBeLessThan(2 * (d + 1));
-  });
-});
-
 describe("small instance against Clarabel through cvxpy", () => {
   // 14 points (cos 1.7 i (1 + 0.05 i), sin 2.3 i (1.2 - 0.03 i)), label sign(x_0^2 - x_1 - 0.2) with number 4 flipped;
   // variables Z, Z', lambda, w and the blocks M_i of math.md 4.2 written literally, beta = 0.02, tolerances 1e-10.
