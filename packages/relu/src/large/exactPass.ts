@@ -25,7 +25,7 @@ const BLOCK_NUMBERS = 2 ** 21;
 const PANEL = 64;
 
 /** Rows read at a time, and rows of slopes gathered. */
-export function passRows(samples: number, classCount: number, width: number): number {
+function passRows(samples: number, classCount: number, width: number): number {
   return Math.max(1, Math.min(samples, 1024, Math.max(64, Math.floor(BLOCK_NUMBERS / (classCount * width)))));
 }
 

@@ -55,7 +55,7 @@ export function chooseGroups(
   return { lists: nextLists, point: next, added: added.length };
 }
 
-export function groupNorms(values: Float64Array, width: number): Float64Array {
+function groupNorms(values: Float64Array, width: number): Float64Array {
   const norms = new Float64Array(values.length / width);
   for (let g = 0; g < norms.length; g++) {
     let square = 0;

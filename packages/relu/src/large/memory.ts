@@ -36,7 +36,7 @@ function bytesOfThread({ samples, width, classCount, gateCount, threads }: Large
   return { pass, steps };
 }
 
-export function predictedLargeBytes(size: LargeSize): number {
+function predictedLargeBytes(size: LargeSize): number {
   const { samples, featureCount, width, classCount, gateCount, threads, inMemory } = size;
   const { pass, steps } = bytesOfThread(size);
   const perSample = 4 * patternWords(gateCount) + 12 * classCount + (inMemory ? 4 * featureCount : 0);

@@ -175,7 +175,7 @@ export function sharedBytes(length: number): ArrayBuffer {
   return (Shared ? new Shared(length) : new ArrayBuffer(length)) as ArrayBuffer;
 }
 
-export function sharedFloats(length: number): Float64Array {
+function sharedFloats(length: number): Float64Array {
   return new Float64Array(sharedBytes(8 * length));
 }
 

@@ -28,7 +28,7 @@ export function stepRows(classCount: number, width: number): number {
 }
 
 /** Whether the pair of sample and class can matter. */
-export function matters(
+function matters(
   { classCount, labels, centres, excess }: ShardTask,
   i: number,
   c: number,
