@@ -14,8 +14,12 @@ import { features } from "./suites/features.js";
 import { linalg } from "./suites/linalg.js";
 import { oracle } from "./suites/oracle.js";
 import { relu } from "./suites/relu.js";
-import { reluCones } from "./suites/reluCones.js";
+import { reluCones, reluConesLarge } from "./suites/reluCones.js";
+import { reluGaps } from "./suites/reluGaps.js";
 import { reluLarge } from "./suites/reluLarge.js";
+import { reluMethods } from "./suites/reluMethods.js";
+import { reluPenalty, reluPenaltyWide } from "./suites/reluPenalty.js";
+import { reluScnn } from "./suites/reluScnn.js";
 import { sdp } from "./suites/sdp.js";
 import { splittingSuite } from "./suites/splitting.js";
 import { throughput } from "./suites/throughput.js";
@@ -32,7 +36,13 @@ const suites: readonly Suite[] = [
   sdp,
   splittingSuite,
   relu,
+  reluGaps,
   reluCones,
+  reluConesLarge,
+  reluScnn,
+  reluPenalty,
+  reluPenaltyWide,
+  reluMethods,
   reluLarge,
   throughput,
 ];

@@ -1,87 +1,21 @@
-// Gated ReLU programs on UCI tables: CPU seconds to a certified gap of 1e-4 for many gates and radii; CPU seconds against
-// pilancilab/scnn at equal objective (both in this run); seconds of one proximal step against samples and gates.
+// Gated ReLU programs by proximal steps: ten classes of ResNet-20 features with 500 gates; seconds of one step against samples and gates.
 
 import { createRng } from "@worstcase/core";
 import { fitGatedRelu, sampleGates } from "@worstcase/relu";
 import type { Row } from "../harness/compare.js";
 import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
 import { row, timed } from "./relu/measure.js";
-import { runScnn, scnnMissing } from "./relu/scnnPeer.js";
-import { type UciName, uciNames, uciTable } from "./relu/uciTables.js";
 import { cifarFeatures } from "./trainer/cifarFeatures.js";
 import { reluFeatures } from "./trainer/reluFeatures.js";
 
-const radii = [0, 0.1, 0.25, 0.5, 1];
-const compared: readonly UciName[] = ["Ionosphere", "Sonar", "wdbc"];
-const within = 1e-4;
-
 export const relu: Suite = {
   name: "relu",
-  summary: "gated ReLU programs: CPU seconds to a certified gap, against scnn, and per step",
+  summary: "gated ReLU programs by proximal steps: CIFAR size, and cost per step",
   async run(context) {
-    const missing = scnnMissing();
-    if (missing) context.skip("scnn", missing);
-    else for (const name of context.quick ? compared.slice(0, 1) : compared) await against(context, name);
     await cifar(context);
     await steps(context);
-    for (const name of context.quick ? uciNames.slice(0, 1) : uciNames) await gaps(context, name);
   },
 };
-
-async function gaps(context: SuiteContext, name: UciName): Promise<void> {
-  const table = uciTable(name);
-  if (!table) {
-    context.skip(name, "no uci folder; set WORSTCASE_DATA");
-    return;
-  }
-  const { features, labels } = table;
-  for (const count of context.quick ? [100] : [100, 300, 1000]) {
-    const gates = sampleGates(features, { count, rng: createRng(7) });
-    const rows: Row[] = [];
-    const notes: Record<string, number | string> = {};
-    for (const radius of radii) {
-      const options = { norm: "l2", radius, beta: 1e-3, gates, tolerance: 1e-4 } as const;
-      const { seconds, result } = await timed(() => fitGatedRelu(features, labels, 2, options));
-      rows.push(row(`radius ${radius}, ${result.status}`, seconds, rows[0]?.median));
-      notes[`gap at ${radius}`] = result.gap.toExponential(1);
-      notes[`objective at ${radius}`] = result.objective.total;
-    }
-    const title = `${name}, ${features.shape.join(" x ")}, ${gates.count} gates, hinge, l2 ball, beta 1e-3, gap 1e-4 (CPU seconds)`;
-    context.report({ title, unit: unit.seconds, rows, notes });
-  }
-}
-
-async function against(context: SuiteContext, name: UciName): Promise<void> {
-  const table = uciTable(name);
-  if (!table) return;
-  const { features, labels } = table;
-  const [n, d] = features.shape as [number, number];
-  const count = context.quick ? 50 : 500;
-  const gates = sampleGates(features, { count, rng: createRng(11) });
-  for (const beta of context.quick ? [1e-3] : [1e-2, 1e-3]) {
-    const options = { norm: "l2", radius: 0, beta, gates, loss: "squared", tolerance: within } as const;
-    await fitGatedRelu(features, labels, 2, { ...options, tolerance: 0.5 }); // both warm up on an easy version
-    const { seconds, result } = await timed(() => fitGatedRelu(features, labels, 2, options));
-    const x = Array.from({ length: n }, (_, i) => [...features.data.subarray(i * d, (i + 1) * d), 1]);
-    const vectors = Array.from({ length: gates.count }, (_, p) => [
-      ...gates.gates.subarray(p * (d + 1), (p + 1) * (d + 1)),
-    ]);
-    const target = result.objective.total;
-    const peer = runScnn({ x, y: Array.from(labels, (l) => 2 * l - 1), gates: vectors, beta, target, within });
-    context.report({
-      title: `${name}, ${n} x ${d}, ${gates.count} gates, squared loss, not robust, beta ${beta} (CPU seconds)`,
-      unit: unit.seconds,
-      rows: [row("scnn R-FISTA, float64", peer.seconds), row("fitGatedRelu", seconds, peer.seconds)],
-      notes: {
-        objective: result.objective.total,
-        "certified gap": result.gap,
-        "scnn objective, relative to ours": peer.objective / result.objective.total - 1,
-        "scnn tolerance": peer.tolerance,
-        "scnn iterations": peer.iterations,
-      },
-    });
-  }
-}
 
 /** Cost of a proximal step with ten classes against samples, gates and features; features like a backbone's. */
 async function steps(context: SuiteContext): Promise<void> {

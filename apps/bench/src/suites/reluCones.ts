@@ -1,40 +1,35 @@
-// The ReLU program with robust cones on UCI tables: CPU seconds to a certified gap of 1e-4 for many gates and radii, with the violation of the
-// returned pieces; the penalty trainer run ten times longer (againstPenalty.ts); CPU seconds against the augmented Lagrangian method of
-// pilancilab/scnn at equal objective (both in this run). 300 and 1,000 gates at radii below 0.25 take minutes: with --limit
-// above 60 (up to an hour and a half).
+// The ReLU program with robust cones on UCI tables: CPU seconds to a certified gap of 1e-4 with the violation of the returned pieces. The suite
+// relu-cones has 100 gates at all radii, 300 at three and 1,000 from radius 0.1 on; relu-cones-large 1,000 gates at radius 0 (minutes a table).
 
 import { createRng } from "@worstcase/core";
-import { fitRelu, type ReluResult, sampleGates } from "@worstcase/relu";
+import { fitRelu, sampleGates } from "@worstcase/relu";
 import type { Row } from "../harness/compare.js";
 import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
-import { againstPenalty } from "./relu/againstPenalty.js";
 import { row, timed } from "./relu/measure.js";
-import { scnnMissing } from "./relu/scnnPeer.js";
-import { runScnnRelu } from "./relu/scnnReluPeer.js";
 import { type UciName, uciNames, uciTable } from "./relu/uciTables.js";
 
-const radii = [0, 0.001, 0.01, 0.1, 0.25, 0.5, 1];
-const penaltyRadii = [0.01, 0.1];
-const scnnSets: readonly UciName[] = ["Sonar", "Breast Cancer", "Ionosphere"];
 const within = 1e-4;
 
-export const reluCones: Suite = {
-  name: "relu-cones",
-  summary: "ReLU programs with robust cones: certified gaps, the penalty trainer, scnn",
+type Tables = readonly { readonly count: number; readonly radii: readonly number[] }[];
+
+const suite = (name: string, summary: string, tables: Tables): Suite => ({
+  name,
+  summary,
   async run(context) {
-    const names = context.quick ? uciNames.slice(0, 1) : uciNames;
-    const full = context.limitSeconds > 60;
-    for (const name of names) for (const radius of penaltyRadii) await againstPenalty(context, name, radius);
-    const missing = scnnMissing();
-    if (missing) context.skip("scnn", missing);
-    else for (const name of context.quick ? names : full ? uciNames : scnnSets) await againstScnn(context, name);
-    for (const count of context.quick ? [30] : [100, 300, 1000]) {
-      const slow = count > 100 && !full;
-      for (const name of names)
-        await gaps(context, name, count, slow ? radii.filter((radius) => radius >= 0.25) : radii);
-    }
+    if (context.quick) return gaps(context, "Breast Cancer", 30, [0, 0.1, 1]);
+    for (const { count, radii } of tables) for (const set of uciNames) await gaps(context, set, count, radii);
   },
-};
+});
+
+export const reluCones = suite("relu-cones", "ReLU programs with robust cones: CPU seconds to a certified gap", [
+  { count: 100, radii: [0, 0.001, 0.01, 0.1, 0.25, 0.5, 1] },
+  { count: 300, radii: [0, 0.1, 1] },
+  { count: 1000, radii: [0.1, 1] },
+]);
+
+export const reluConesLarge = suite("relu-cones-large", "the same with 1,000 gates and no perturbation", [
+  { count: 1000, radii: [0] },
+]);
 
 async function gaps(context: SuiteContext, name: UciName, count: number, radii: readonly number[]): Promise<void> {
   const table = uciTable(name);
@@ -57,48 +52,4 @@ async function gaps(context: SuiteContext, name: UciName, count: number, radii: 
   }
   const title = `${name}, ${features.shape.join(" x ")}, ${gates.count} gates, hinge, l2 ball, beta 1e-3, gap 1e-4 (CPU seconds)`;
   context.report({ title, unit: unit.seconds, rows, notes });
-}
-
-async function againstScnn(context: SuiteContext, name: UciName): Promise<void> {
-  const table = uciTable(name);
-  if (!table) return;
-  const { features, labels } = table;
-  const [n, d] = features.shape as [number, number];
-  const gates = sampleGates(features, { count: context.quick ? 30 : 100, rng: createRng(11) });
-  const beta = 1e-2;
-  const options = { norm: "l2", radius: 0, beta, gates, loss: "squared", tolerance: within / 2 } as const;
-  const { seconds, result }: { seconds: number; result: ReluResult } = await timed(() =>
-    fitRelu(features, labels, 2, options),
-  );
-  const x = Array.from({ length: n }, (_, i) => [...features.data.subarray(i * d, (i + 1) * d), 1]);
-  const vectors = Array.from({ length: gates.count }, (_, p) => [
-    ...gates.gates.subarray(p * (d + 1), (p + 1) * (d + 1)),
-  ]);
-  const target = result.objective.total;
-  const y = Array.from(labels, (l) => 2 * l - 1);
-  const peer = runScnnRelu({
-    x,
-    y,
-    gates: vectors,
-    beta,
-    target,
-    within,
-    secondsLimit: context.quick ? 5 : context.limitSeconds,
-  });
-  context.report({
-    title: `${name}, ${n} x ${d}, ${gates.count} gates, ReLU, squared loss, not robust, beta ${beta} (CPU seconds)`,
-    unit: unit.seconds,
-    rows: [
-      row(`scnn augmented Lagrangian, float64${peer.finished ? "" : ", limit reached"}`, peer.seconds),
-      row("fitRelu", seconds, peer.seconds),
-    ],
-    notes: {
-      objective: target,
-      "certified gap": result.gap,
-      violation: result.constraintViolation.maximum,
-      "scnn objective, relative to ours": peer.objective === null ? "no run finished" : peer.objective / target - 1,
-      "scnn violation, relative": peer.violation ?? "no run finished",
-      "scnn tolerance": peer.tolerance ?? "no run finished",
-    },
-  });
 }

@@ -36,8 +36,9 @@ export interface WorkingSetResult {
   readonly workingSet: number;
 }
 
-/** Groups of pieces solved at once without a working set, and the most that a working set may grow to. */
+/** Groups of pieces solved at once without a working set, those of the first working set, and the most that one may grow to. */
 const ALL_AT_ONCE = 400;
+const FIRST_GROUPS = 80;
 const MOST_GROUPS = 2000;
 /** Share of the working set below which missing gates count as few. */
 const FEW = 0.05;
@@ -55,9 +56,10 @@ export async function solveOnWorkingSet(
   const open = cones.open.length;
   const rows = distinctRows(program);
   const atOnce = Math.max(8, Math.floor(ALL_AT_ONCE / (2 * outputs)));
+  const first = Math.max(8, Math.floor(FIRST_GROUPS / (2 * outputs)));
   const most = Math.max(atOnce, Math.floor(MOST_GROUPS / (2 * outputs)));
   const pricing = new Pricing(program, rows, cones, kernels);
-  let inside = program.regulariser === "l1" || open <= atOnce ? range(open) : pricing.best(pricing.zeroDual(), atOnce);
+  let inside = program.regulariser === "l1" || open <= atOnce ? range(open) : pricing.best(pricing.zeroDual(), first);
   const pieces = new Float64Array(2 * gateCount * outputs * width);
   let best = zero;
   let lowerBound = zeroBound;
@@ -116,7 +118,8 @@ export async function solveOnWorkingSet(
     // few gates are missing: the next solve may be the last, and goes all the way
     const few = violated.length <= FEW * inside.length;
     roundTolerance = Math.max(tolerance / 3, few ? 0 : Math.min(roundTolerance, gap() / 10));
-    inside = Int32Array.from([...inside, ...violated.slice(0, Math.min(room, atOnce))]).sort();
+    // at most twice as many: what a step costs grows with the gates, and early prices say little about which are needed
+    inside = Int32Array.from([...inside, ...violated.slice(0, Math.min(room, inside.length))]).sort();
   }
   return { pieces, objective: best, lowerBound, iterations, workingSet: inside.length };
 }
