@@ -28,12 +28,7 @@ export function stepRows(classCount: number, width: number): number {
 }
 
 /** Whether the pair of sample and class can matter. */
-function matters(
-  { classCount, labels, centres, excess }: ShardTask,
-  i: number,
-  c: number,
-  depth: number,
-): boolean {
+function matters({ classCount, labels, centres, excess }: ShardTask, i: number, c: number, depth: number): boolean {
   const pair = i * classCount + c;
   return c !== labels[i] && (centres[pair] > 0 || excess[pair] > -depth);
 }
