@@ -15,7 +15,8 @@ export function mailboxRows(
   const load = (chunk: number) => {
     Atomics.store(control, mailboxState, mailboxEmpty);
     ask(chunk);
-    Atomics.wait(control, mailboxState, mailboxEmpty);
+    // a late notice of the chunk before may wake this thread too early
+    while (Atomics.load(control, mailboxState) === mailboxEmpty) Atomics.wait(control, mailboxState, mailboxEmpty);
     if (Atomics.load(control, mailboxState) === mailboxFailed) {
       throw new ResourceError({
         argument: "features",
