@@ -75,7 +75,7 @@ try:
         out["seconds"] = time.process_time() - start
         value, worst = judge(fitted)
         out.update(objective=float(value), violation=worst, tolerance=tol)
-        out["finished"] = abs(value / d["target"] - 1) <= d["within"] and worst <= d["within"]
+        out["finished"] = bool(abs(value / d["target"] - 1) <= d["within"] and worst <= d["within"])
         if out["finished"]:
             break
         tol /= 100
