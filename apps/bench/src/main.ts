@@ -24,12 +24,14 @@ import { sdp } from "./suites/sdp.js";
 import { splittingSuite } from "./suites/splitting.js";
 import { throughput } from "./suites/throughput.js";
 import { trainer } from "./suites/trainer.js";
+import { trainerWide } from "./suites/trainerWide.js";
 
 const suites: readonly Suite[] = [
   oracle,
   linalg,
   features,
   trainer,
+  trainerWide,
   attackAgreement,
   attackGaps,
   exact,

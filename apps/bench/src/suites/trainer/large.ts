@@ -6,52 +6,27 @@ import { fitInThreads, fitOneVersusAll, type OneVersusAllFit } from "@worstcase/
 import type { Row } from "../../harness/compare.js";
 import { type SuiteContext, unit } from "../../harness/suite.js";
 import { measureArgmax } from "./argmaxTable.js";
-import { type CifarFeatures, cifarFeatures } from "./cifarFeatures.js";
+import { cifarFeatures } from "./cifarFeatures.js";
+import { measureRealFeatures } from "./realFeatures.js";
 import { reluFeatures } from "./reluFeatures.js";
+import { type Measured, measure, row, worstGap } from "./timed.js";
 
 const reluSettings = { radius: 0.05, beta: 1e-3, tolerance: 1e-2, method: "factored" } as const;
 
-interface Measured<T> {
-  readonly result: T;
-  readonly wall: number;
-  readonly cpu: number;
-  readonly peakMegabytes: number;
-}
-
-async function measure<T>(work: () => T | Promise<T>): Promise<Measured<T>> {
-  const [started, cpuStarted] = [performance.now(), process.cpuUsage()];
-  let peak = process.memoryUsage.rss();
-  const timer = setInterval(() => {
-    peak = Math.max(peak, process.memoryUsage.rss());
-  }, 100);
-  const result = await work();
-  clearInterval(timer);
-  const { user, system } = process.cpuUsage(cpuStarted);
-  peak = Math.max(peak, process.memoryUsage.rss());
-  return {
-    result,
-    wall: (performance.now() - started) / 1000,
-    cpu: (user + system) / 1e6,
-    peakMegabytes: peak / 2 ** 20,
-  };
-}
-
-const row = (name: string, seconds: number, first = seconds) => ({
-  name,
-  median: seconds,
-  minimum: seconds,
-  repeats: 1,
-  ratio: first / seconds,
-});
-
-const worstGap = (fit: OneVersusAllFit) => Math.max(...fit.classes.map(({ gap }) => gap));
+/** Rows of pilot.md 2. */
+const realSettings = [
+  ...[0, 0.1, 0.25, 0.5, 0.75].map((radius) => ({ radius, beta: 1e-3 })),
+  ...[0, 0.25].map((radius) => ({ radius, beta: 1e-2 })),
+];
 
 export async function measureLarge(context: SuiteContext): Promise<void> {
   await tenClasses(context);
   await growth(context);
   const cifar = await cifarFeatures();
-  if (cifar) realFeatures(context, cifar);
-  else context.skip("CIFAR-10 through ResNet-20", "its images or weights are in no data folder (WORSTCASE_DATA)");
+  if (cifar) {
+    await measureRealFeatures(context, cifar, realSettings);
+    if (!context.quick) measureArgmax(context, cifar);
+  } else context.skip("CIFAR-10 through ResNet-20", "its images or weights are in no data folder (WORSTCASE_DATA)");
 }
 
 async function tenClasses(context: SuiteContext): Promise<void> {
@@ -106,43 +81,4 @@ async function growth(context: SuiteContext): Promise<void> {
     }
     context.report({ title: `growth with ${title}, one class: CPU seconds (wasm)`, unit: unit.seconds, rows, notes });
   }
-}
-
-/** The rows of pilot.md 2: CPU seconds a class, mean and largest, and certified gaps. Then accuracies of the argmax. */
-function realFeatures(context: SuiteContext, cifar: CifarFeatures): void {
-  const { train, trainLabels } = cifar;
-  const settings = context.quick
-    ? [{ radius: 0, beta: 1e-3 }]
-    : [
-        ...[0, 0.1, 0.25, 0.5, 0.75].map((radius) => ({ radius, beta: 1e-3 })),
-        ...[0, 0.25].map((radius) => ({ radius, beta: 1e-2 })),
-      ];
-  const classes = context.quick ? [0] : Array.from({ length: 10 }, (_, c) => c);
-  const rows = [];
-  const notes: Record<string, number> = {};
-  for (const { radius, beta } of settings) {
-    const seconds: number[] = [];
-    let gap = 0;
-    let objective = 0;
-    for (const c of classes) {
-      const started = process.cpuUsage();
-      const fit = fitOneVersusAll(train, trainLabels, 10, {
-        ...{ radius, beta, tolerance: 1e-2, method: "factored", timeLimitSeconds: 30 },
-        onlyClasses: [c],
-      });
-      const { user, system } = process.cpuUsage(started);
-      seconds.push((user + system) / 1e6);
-      gap = Math.max(gap, worstGap(fit));
-      objective += fit.objective / classes.length;
-    }
-    const name = `radius ${radius}, beta ${beta}`;
-    rows.push(row(`${name}, mean of classes`, seconds.reduce((sum, value) => sum + value, 0) / seconds.length));
-    rows.push(row(`${name}, slowest class`, Math.max(...seconds)));
-    notes[`${name}: largest gap`] = gap;
-    notes[`${name}: mean objective`] = objective;
-  }
-  const title =
-    "CIFAR-10 through ResNet-20, 10,000 x 64, one against the rest, gap 1e-2, 30 s limit: CPU seconds a class";
-  context.report({ title, unit: unit.seconds, rows, notes });
-  if (!context.quick) measureArgmax(context, cifar);
 }
