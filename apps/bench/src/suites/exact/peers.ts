@@ -33,7 +33,7 @@ export function runPeer(peer: Peer, { points, labels, radius, beta }: Instance, 
   const child = spawnSync("python3", ["-c", peersScript], {
     input: `${JSON.stringify(job)}\n`,
     encoding: "utf8",
-    timeout: 1000 * (grace + (1 + graceShare) * limitSeconds),
+    timeout: Math.ceil(1000 * (grace + (1 + graceShare) * limitSeconds)),
     maxBuffer: 1 << 28,
   });
   const code = (child.error as NodeJS.ErrnoException | undefined)?.code;
