@@ -6,6 +6,7 @@ import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "../inputs.js";
 import { checkQuadratic, type Quadratic } from "../quadratic.js";
 import { type ErrorBound, errorBound } from "./errorBound.js";
+import { checkMoving, prepareMoving } from "./movingCoordinates.js";
 import { type RotatedForm, rotate } from "./rotatedForm.js";
 import { blockRows, createRotator, type Rotator } from "./rotator.js";
 import { createTrustRegionSolver, solveRows, type TrustRegionSolver } from "./trustRegion.js";
@@ -24,11 +25,14 @@ export interface WorstCaseOptions {
   readonly kernels?: Kernels;
   /** false leaves the perturbations out, which saves a matrix product. Default true. */
   readonly points?: boolean;
+  /** Indices of the features that perturbations may change; the others are immutable (math.md 12.5). Default: all. */
+  readonly moving?: ArrayLike<number>;
 }
 
 /** A quadratic prepared for repeated worst-case questions. */
 export interface WorstCaseOracle {
   readonly quadratic: Quadratic;
+  /** Over the moving features only, where some are immutable. */
   readonly form: RotatedForm;
   readonly kernels: string;
   /** Same contract as {@link worstCase}. */
@@ -47,11 +51,30 @@ export function radiusValue(radius: number | Radius, argument = "radius"): numbe
 
 /**
  * Decomposes the quadratic once: O(d^3), or O(d K^2) when it carries K neurons with K < 0.75 d.
- * Throws ShapeError or DataError on a malformed quadratic.
+ * With `moving` features, of the block of those. Throws ShapeError or DataError on a malformed quadratic, SettingError on a
+ * list that does not name distinct features.
  */
-export function prepareWorstCase(quadratic: Quadratic, options: { kernels?: Kernels } = {}): WorstCaseOracle {
+export function prepareWorstCase(
+  quadratic: Quadratic,
+  options: Pick<WorstCaseOptions, "kernels" | "moving"> = {},
+): WorstCaseOracle {
   checkQuadratic(quadratic);
   const kernels = options.kernels ?? chooseKernels();
+  const moving = options.moving && checkMoving(options.moving, quadratic.dimension);
+  if (moving && moving.length < quadratic.dimension) {
+    const oracle = prepareMoving(quadratic, moving, kernels);
+    return {
+      quadratic,
+      form: oracle.form,
+      kernels: kernels.name,
+      solve(points, labels, radius, { points: wanted = true } = {}) {
+        const [samples] = checkPoints(points, "points", quadratic.dimension);
+        checkSignLabels(labels, samples);
+        const tolerance = wanted ? pointTolerance : valueTolerance;
+        return oracle.solve(points, labels, radiusValue(radius), tolerance, wanted);
+      },
+    };
+  }
   const form = rotate(quadratic, kernels);
   const solver = createTrustRegionSolver(form);
   const bound = errorBound(form);
@@ -85,7 +108,8 @@ export function worstCase(
   radius: number | Radius,
   options: WorstCaseOptions = {},
 ): WorstCase {
-  const oracle = prepareWorstCase(quadratic, options.kernels ? { kernels: options.kernels } : {});
+  const { kernels, moving } = options;
+  const oracle = prepareWorstCase(quadratic, { ...(kernels ? { kernels } : {}), ...(moving ? { moving } : {}) });
   return oracle.solve(points, labels, radius, { points: options.points ?? true });
 }
 
