@@ -4,33 +4,15 @@
 // At any iterate the multipliers of the copies are admissible weights of the dual bound (lowerBound.ts); the objective is that of repaired pieces.
 
 import { throwIfAborted } from "@worstcase/core";
-import { type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
+import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import { lengthOf } from "../ballSupport.js";
 import { boundValue, shorten } from "../interiorPoint/lowerBound.js";
 import { reluObjective } from "../network/feasible.js";
 import { NearestFeasible } from "../network/nearestFeasible.js";
+import type { OpenGatesOptions, OpenGatesResult } from "../network/openGates.js";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
-import type { FitProgress } from "../proximal/minimise.js";
 import { AdmmState } from "./admmState.js";
-
-export interface AdmmOptions {
-  readonly kernels: Kernels;
-  readonly tolerance: number;
-  readonly maximumIterations: number;
-  readonly lowerBound: number;
-  readonly where: string;
-  readonly signal?: AbortSignal | undefined;
-  readonly onEvent?: ((event: FitProgress) => void) | undefined;
-}
-
-export interface AdmmResult {
-  /** `[2, P, outputs, D]` over the gates of the program, feasible exactly. */
-  readonly pieces: Float64Array;
-  readonly objective: Objective;
-  readonly lowerBound: number;
-  readonly iterations: number;
-}
 
 /** Iterations between two looks at objective and bound, and between changes of rho: so many, later a tenth of those done. */
 const LOOK = 20;
@@ -43,8 +25,8 @@ const ADAPT_UNTIL = 1000;
 export async function solveAdmm(
   program: ReluProgram,
   directions: Float64Array,
-  options: AdmmOptions,
-): Promise<AdmmResult> {
+  options: OpenGatesOptions,
+): Promise<OpenGatesResult> {
   const { kernels, tolerance, maximumIterations, where, signal, onEvent } = options;
   const half = program.gateCount * program.outputs * program.width;
   const workspace = kernels.workspace(workspaceSize(...AdmmState.sizes(program), half));

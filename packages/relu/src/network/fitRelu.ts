@@ -9,10 +9,7 @@
 import { type NumericBatch, SettingError, throwIfAborted, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
 import { solveAdmm } from "../admm/solveAdmm.js";
-import {
-  type AugmentedLagrangianOptions,
-  solveAugmentedLagrangian,
-} from "../augmentedLagrangian/solveAugmentedLagrangian.js";
+import { solveAugmentedLagrangian } from "../augmentedLagrangian/solveAugmentedLagrangian.js";
 import { lengthOf } from "../ballSupport.js";
 import { checkPositive } from "../checks.js";
 import { warningsOf } from "../gated/fitGatedRelu.js";
@@ -24,6 +21,7 @@ import type { FitProgress, FitStatus } from "../proximal/minimise.js";
 import { type ConeViolation, coneViolation, makeFeasible, reluObjective } from "./feasible.js";
 import { networkOfProgram } from "./networkOfProgram.js";
 import { distinctRows, findOpenCones, type OpenCones, openConesSize } from "./openCones.js";
+import type { OpenGatesOptions } from "./openGates.js";
 import type { ReluNetwork } from "./reluNetwork.js";
 import { putGates, takeGates } from "./takeGates.js";
 
@@ -167,7 +165,7 @@ async function solveOnOpenGates(
   zero: Objective,
   zeroBound: number,
   method: ReluMethod,
-  options: Omit<AugmentedLagrangianOptions, "lowerBound">,
+  options: Omit<OpenGatesOptions, "lowerBound">,
 ): Promise<WorkingSetResult> {
   const { gateCount, outputs, width } = program;
   const pieces = new Float64Array(2 * gateCount * outputs * width);
