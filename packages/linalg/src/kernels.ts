@@ -53,6 +53,11 @@ export interface Workspace {
   /** Gives back everything taken since `mark`; arrays taken since then must not be used any more. */
   release(mark: number): void;
   /**
+   * Hands the memory back, so that the next workspace need not be made anew; without it the collector does so in its own time.
+   * Arrays of this workspace must not be used any more, and its methods throw SettingError. A second call does nothing.
+   */
+  dispose(): void;
+  /**
    * C <- alpha op(A) op(B) + beta C with op(A) [m, k], op(B) [k, n], C [m, n].
    * A transposed is stored [k, m], B transposed [n, k]. With beta = 0, C is overwritten whatever it held, also NaN.
    */

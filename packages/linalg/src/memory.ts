@@ -26,18 +26,31 @@ export function overlap(argument: string): SettingError {
   return new SettingError({ argument, expected, received: "an array that begins at an input", hint: "use a copy" });
 }
 
+function disposed(): SettingError {
+  return new SettingError({ argument: "workspace", expected: "a workspace in use", received: "one that was disposed" });
+}
+
 export class Memory {
   private top = 0;
+  private closed = false;
   /** Positions of the arrays handed out; asking each array for its buffer and offset costs several times as much. */
-  private readonly positions = new WeakMap<Float64Array, number>();
+  private positions = new WeakMap<Float64Array, number>();
 
   /** `values` begins with the `capacity` numbers handed out; what follows belongs to the routines. */
   constructor(
     readonly capacity: number,
-    readonly values: Float64Array,
+    public values: Float64Array,
   ) {}
 
+  /** Forgets the memory: from here on every request and every array is refused. */
+  close(): void {
+    this.closed = true;
+    this.values = new Float64Array(0);
+    this.positions = new WeakMap();
+  }
+
   float64(length: number): Float64Array {
+    if (this.closed) throw disposed();
     checkCount(length, "length");
     if (length > this.capacity - this.top) {
       const expected = `at most ${this.capacity - this.top} numbers, the free part of ${this.capacity}`;
@@ -51,10 +64,12 @@ export class Memory {
   }
 
   mark(): number {
+    if (this.closed) throw disposed();
     return this.top;
   }
 
   release(mark: number): void {
+    if (this.closed) throw disposed();
     if (!Number.isInteger(mark) || mark < 0 || mark > this.top) {
       const expected = `a value of mark() not above the present level ${this.top}`;
       throw new SettingError({ argument: "mark", expected, received: mark, hint: "release in reverse order" });
@@ -88,6 +103,7 @@ export class Memory {
   }
 
   private subarrayPosition(array: Float64Array, argument: string): number {
+    if (this.closed) throw disposed();
     if (array instanceof Float64Array && array.buffer === this.values.buffer) return array.byteOffset / 8;
     const hint = "take it from workspace.float64 and copy the values into it";
     throw new SettingError({ argument, expected: "an array of this workspace", received: array, hint });

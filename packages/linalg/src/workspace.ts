@@ -25,6 +25,7 @@ export class CheckedWorkspace implements Workspace {
     readonly capacity: number,
     values: Float64Array,
     private readonly routines: Routines,
+    private giveBack?: () => void,
   ) {
     this.memory = new Memory(capacity, values);
     this.batch = new CheckedBatch(this.memory, routines);
@@ -40,6 +41,12 @@ export class CheckedWorkspace implements Workspace {
 
   release(mark: number): void {
     this.memory.release(mark);
+  }
+
+  dispose(): void {
+    this.memory.close();
+    this.giveBack?.();
+    this.giveBack = undefined;
   }
 
   gemm(

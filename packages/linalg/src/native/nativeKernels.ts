@@ -40,7 +40,7 @@ export function nativeKernels(
       const values = small?.values ?? allocate(float64Count);
       const native = routinesOn(host, functions, values, small?.routines);
       const routines = small ? bySize(native, small.routines, small.build === "wasm-fma") : native;
-      return new CheckedWorkspace(name, float64Count, values, routines);
+      return new CheckedWorkspace(name, float64Count, values, routines, small?.giveBack);
     },
     bytes(float64Count, order = 0) {
       const eigen = eigenLengths(checkCount(order, "largestEigenproblem"));

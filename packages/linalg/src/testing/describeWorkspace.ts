@@ -36,6 +36,45 @@ export function describeWorkspace(kernels: Kernels): void {
       }
     });
 
+    test("disposed memory serves again, cleared, and the old workspace refuses everything", () => {
+      const old = kernels.workspace(4096);
+      const stale = old.float64(4096).fill(Number.NaN);
+      old.dispose();
+      old.dispose();
+      const next = [kernels.workspace(4096), kernels.workspace(100_000), kernels.workspace(8)];
+      const arrays = next.map((workspace) => workspace.float64(workspace.capacity));
+      arrays.forEach((array, i) => {
+        expect(array.every((value) => value === 0)).toBe(true);
+        array.fill(i + 1);
+      });
+      arrays.forEach((array, i) => {
+        expect(array.every((value) => value === i + 1)).toBe(true);
+      });
+      const part = stale.subarray(0, 4);
+      const refused = [
+        () => old.float64(1),
+        () => old.mark(),
+        () => old.release(0),
+        () => old.trsv(false, 2, stale, 2, stale),
+        () => old.potrf(2, part, 2),
+        () => old.batch.potrf(1, 2, part, 2, 4, part),
+      ];
+      for (const use of refused) {
+        expect(use).toThrow(SettingError);
+        expect(use).toThrow(/disposed/);
+      }
+    });
+
+    test("an eigenproblem of the largest order fits into reused memory", () => {
+      kernels.workspace(16).dispose();
+      const n = 40;
+      const workspace = kernels.workspace(workspaceSize(n * n, n));
+      const [matrix, eigenvalues] = [workspace.float64(n * n), workspace.float64(n)];
+      for (let i = 0; i < n; i++) matrix[i * n + i] = i + 1;
+      expect(workspace.syevd(n, matrix, n, eigenvalues)).toBe(0);
+      expect([eigenvalues[0], eigenvalues[n - 1]]).toEqual([1, n]);
+    });
+
     test("refuses bad sizes", () => {
       for (const wrong of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "8" as never]) {
         expect(() => kernels.workspace(wrong)).toThrow(SettingError);

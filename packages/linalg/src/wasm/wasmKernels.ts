@@ -1,5 +1,4 @@
-// WebAssembly kernels, compiled once per process on first use; one instance with its own exactly sized memory per
-// workspace. Two builds: plain SIMD, and relaxed SIMD whose fused multiply-add is faster and differs in the last bits.
+// WebAssembly kernels, compiled once per process on first use; one instance with its own memory per workspace in use. Two builds: plain SIMD, and relaxed SIMD whose fused multiply-add is faster and differs in the last bits.
 
 import { ResourceError } from "@worstcase/core";
 import type { BatchRoutines, Kernels, Routines } from "../kernels.js";
@@ -7,6 +6,7 @@ import { checkCount } from "../memory.js";
 import { checkFits, formatBytes, needs } from "../memoryLimit.js";
 import { CheckedWorkspace } from "../workspace.js";
 import { engine, type WasmMemory } from "./engine.js";
+import { type Instance, Instances, PAGE } from "./instances.js";
 import { fmaModule, simdModule } from "./kernels.generated.js";
 
 export type WasmBuild = "wasm-simd" | "wasm-fma";
@@ -16,9 +16,7 @@ const descriptions: Record<WasmBuild, string> = {
   "wasm-fma": "WebAssembly, two-lane SIMD with fused multiply-add",
 };
 
-/** WebAssembly addresses 65536 pages of 64 KiB. */
-const PAGE = 65536;
-/** Half of that is for the workspace, the rest for scratch. */
+/** WebAssembly addresses 65536 pages of 64 KiB; half of that is for the workspace, the rest for scratch. */
 export const MOST_NUMBERS = (65536 * PAGE) / 16;
 /** Packed panels, pieces of vectors and tables of subset sums. */
 const SCRATCH_NUMBERS = 82_000;
@@ -48,7 +46,7 @@ interface Exports {
   syevd(...values: number[]): number;
 }
 
-const modules = new Map<WasmBuild, object | undefined>();
+const builds = new Map<WasmBuild, Instances<Exports> | undefined>();
 const known = new Map<WasmBuild, Kernels>();
 
 /** The fastest build this engine accepts, or undefined when it has no WebAssembly SIMD. */
@@ -58,16 +56,16 @@ export function wasmKernels(): Kernels | undefined {
 
 /** One build, or undefined when this engine cannot run it. */
 export function wasmBuild(name: WasmBuild): Kernels | undefined {
-  const module = compiled(name);
-  if (module && !known.has(name)) {
+  const instances = compiled(name);
+  if (instances && !known.has(name)) {
     known.set(name, {
       name,
       description: descriptions[name],
       workspace(float64Count) {
         // the matrix and its eigenvalues must fit into the workspace, which bounds the order of an eigenproblem
         const order = Math.min(LARGEST_ORDER, Math.floor(Math.sqrt(checkCount(float64Count, "float64Count"))));
-        const { values, routines } = instantiate(module, float64Count, order);
-        return new CheckedWorkspace(name, float64Count, values, routines);
+        const { values, routines, giveBack } = instantiate(instances, float64Count, order);
+        return new CheckedWorkspace(name, float64Count, values, routines, giveBack);
       },
       bytes(float64Count, order = 0) {
         checkCount(order, "largestEigenproblem");
@@ -82,46 +80,50 @@ export function wasmBuild(name: WasmBuild): Kernels | undefined {
  * Memory for `float64Count` numbers with routines on it, eigenproblems up to `largestOrder`; for the native kernels,
  * which leave small sizes to WebAssembly. Undefined without WebAssembly SIMD or when the memory does not fit.
  */
-export function wasmMemory(
-  float64Count: number,
-  largestOrder: number,
-): { build: WasmBuild; values: Float64Array; routines: Routines } | undefined {
+export function wasmMemory(float64Count: number, largestOrder: number): ({ build: WasmBuild } & Portable) | undefined {
   const build = compiled("wasm-fma") ? "wasm-fma" : "wasm-simd";
-  const module = compiled(build);
-  if (!module || float64Count > MOST_NUMBERS) return undefined;
+  const instances = compiled(build);
+  if (!instances || float64Count > MOST_NUMBERS) return undefined;
   try {
-    return { build, ...instantiate(module, float64Count, largestOrder) };
+    return { build, ...instantiate(instances, float64Count, largestOrder) };
   } catch (error) {
     if (error instanceof ResourceError) return undefined;
     throw error;
   }
 }
 
-function compiled(name: WasmBuild): object | undefined {
-  if (!modules.has(name)) modules.set(name, compile(name));
-  return modules.get(name);
+function compiled(name: WasmBuild): Instances<Exports> | undefined {
+  if (!builds.has(name)) builds.set(name, compile(name));
+  return builds.get(name);
 }
 
-function compile(name: WasmBuild): object | undefined {
+function compile(name: WasmBuild): Instances<Exports> | undefined {
   if (!engine) return undefined;
   const bytes = Uint8Array.from(atob(name === "wasm-fma" ? fmaModule : simdModule), (letter) => letter.charCodeAt(0));
-  return engine.validate(bytes) ? new engine.Module(bytes) : undefined;
+  return engine.validate(bytes) ? new Instances(new engine.Module(bytes)) : undefined;
 }
 
-function instantiate(module: object, float64Count: number, largestOrder: number) {
+interface Portable {
+  /** The memory, from its first number on; longer than asked for. */
+  readonly values: Float64Array;
+  readonly routines: Routines;
+  /** To be called once, when nothing uses the memory any more. */
+  giveBack(): void;
+}
+
+function instantiate(instances: Instances<Exports>, float64Count: number, largestOrder: number): Portable {
   const start = Math.ceil(float64Count / 8) * 64;
   checkFits(start, float64Count);
-  if (!engine || float64Count > MOST_NUMBERS) throw tooLarge(float64Count);
-  let exports: Exports;
+  if (float64Count > MOST_NUMBERS) throw tooLarge(float64Count);
+  let instance: Instance<Exports>;
   try {
-    exports = new engine.Instance(module, {}).exports as unknown as Exports;
-    const pages = Math.ceil((start + exports.scratchBytes(largestOrder)) / PAGE);
-    exports.memory.grow(pages - exports.memory.buffer.byteLength / PAGE);
+    instance = instances.take((exports) => start + exports.scratchBytes(largestOrder));
   } catch (cause) {
     throw tooLarge(float64Count, cause);
   }
+  const { exports, values } = instance;
   exports.setScratch(start);
-  return { values: new Float64Array(exports.memory.buffer), routines: routinesOf(exports, largestOrder) };
+  return { values, routines: routinesOf(exports, largestOrder), giveBack: () => instances.give(instance) };
 }
 
 function tooLarge(received: number, cause?: unknown): ResourceError {

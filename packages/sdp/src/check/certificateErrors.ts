@@ -40,6 +40,7 @@ export function dualRayErrors(problem: SdpProblem, ray: Ray & { kind: "primal-in
   const finder = eigenvalueFinder(blocks);
   let smallest = 0;
   for (const [b, block] of blocks.entries()) smallest = Math.min(smallest, smallestInBlock(finder, block, ray.dual[b]));
+  finder.dispose();
   const explains = explainDualRay(
     problem,
     ray,
@@ -65,6 +66,7 @@ export function variableRayErrors(problem: SdpProblem, ray: Ray & { kind: "dual-
     if (block.kind === "psd") mirror(block.size, evaluated);
     smallest = Math.min(smallest, smallestInBlock(finder, block, evaluated));
   }
+  finder.dispose();
   const values = equalityValues(problem, ray.x);
   return conclude(
     ray,

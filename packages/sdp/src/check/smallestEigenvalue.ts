@@ -18,6 +18,8 @@ export interface EigenvalueFinder {
    * up to order 100; beyond it relative to the shift, so that a positive definite A is never given a negative value.
    */
   smallest(order: number, a: Float64Array): number;
+  /** Hands the memory back. */
+  dispose(): void;
 }
 
 /** Smallest eigenvalue of a psd block, or smallest entry of a nonnegative one; +Infinity for size 0. */
@@ -37,6 +39,7 @@ export function eigenvalueFinder(blocks: readonly Block[]): EigenvalueFinder {
   const kernels = chooseKernels("auto", largest > smallOrder ? undefined : small);
   const workspace = kernels.workspace(workspaceSize(...lengths));
   return {
+    dispose: () => workspace.dispose(),
     smallest(order, a) {
       if (order === 0) return Number.POSITIVE_INFINITY;
       if (order === 1) return a[0];

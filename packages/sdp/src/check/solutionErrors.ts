@@ -32,6 +32,7 @@ export function solutionErrors(problem: SdpProblem, { x, slack, dual, multiplier
   const smallest = (matrices: readonly Float64Array[]) =>
     blocks.reduce((least, block, b) => Math.min(least, smallestInBlock(finder, block, matrices[b])), Infinity);
   const smallestEigenvalues = { slack: smallest(slack), dual: smallest(dual) };
+  finder.dispose();
 
   const primalValue = dot(objective, x);
   const dualValue = products[0] + dot(right, multipliers);

@@ -74,6 +74,7 @@ export function faceOfDirection(problem: SdpProblem, direction: Float64Array, ke
     return { eigenvalues: values.slice(0, size), vectors: matrix.slice(0, size * size) };
   });
   const all = spectra.flatMap((spectrum) => [...(spectrum?.eigenvalues ?? [Number.NaN])]);
+  workspace.dispose();
   const cut = largestGap(all);
   if (cut === undefined) return undefined;
   const bases = blocks.map((block, b) => {
@@ -128,7 +129,9 @@ function complete(
   if (bases.every(({ size, count }) => size === count)) return undefined;
   const m = problem.objective.length;
   const rows = exposingRows(problem, bases);
-  const { z, left } = new NullSpace(rows, kernels).project(direction);
+  const space = new NullSpace(rows, kernels);
+  const { z, left } = space.project(direction);
+  space.dispose();
   const size = Math.max(...z.map(Math.abs));
   let moved = 0;
   for (let k = 0; k < m; k++) moved = Math.max(moved, Math.abs(z[k] - direction[k]));
@@ -168,6 +171,7 @@ function positiveOnRange(
     if (workspace.syevd(size, matrix, size, eigenvalues) !== 0) lowest = Number.NaN;
     else lowest = Math.min(lowest, eigenvalues[size - count]);
     highest = Math.max(highest, eigenvalues[size - 1]);
+    workspace.dispose();
   });
   return lowest > SMALLEST * highest ? highest : undefined;
 }

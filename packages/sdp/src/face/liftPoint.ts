@@ -47,6 +47,7 @@ export function liftPoint(problem: SdpProblem, face: Face, inner: Point, toleran
     if (!best || worst < best.worst) best = { point, worst };
     if (worst <= tolerance) break;
   }
+  workspace.dispose();
   return best;
 }
 

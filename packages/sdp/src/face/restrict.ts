@@ -14,6 +14,8 @@ export interface Restriction {
   readonly vanishing: () => { readonly columns: Float64Array; readonly count: number };
   /** Projects x `[all variables]` on that space, to rounding. */
   readonly project: (x: Float64Array) => Float64Array;
+  /** Hands the memory of the two back. */
+  readonly dispose: () => void;
 }
 
 /** Entries and rank-one terms of one block, by matrix. */
@@ -129,6 +131,7 @@ export function restrict(problem: SdpProblem, bases: readonly KernelBasis[], ker
       },
     },
     variables,
+    dispose: () => space.dispose(),
     vanishing() {
       const sortedColumns = space.basis();
       const count = space.dependent.length;

@@ -50,7 +50,20 @@ export function* solveOnFace(
     }
     step = run.next(command);
   }
-  const inner = step.value;
+  const outcome = takeBack(problem, settings, face, step.value, note, iterations);
+  face.restriction.dispose();
+  return outcome;
+}
+
+/** What the outcome on the face says of the whole problem. */
+function takeBack(
+  problem: SdpProblem,
+  { tolerance }: SdpSettings,
+  face: Face,
+  inner: Outcome,
+  note: string,
+  iterations: number,
+): FaceOutcome {
   const spent = inner.iterations + 1;
   const common = {
     iterations: inner.iterations + iterations,

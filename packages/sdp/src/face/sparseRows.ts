@@ -148,7 +148,14 @@ export class NullSpace {
       for (let e = 0; e < columns.length; e++) columns[e] *= SHIFT;
     }
     for (let k = 0; k < m; k++) for (let j = 0; j < count; j++) columns[k * count + j] *= scale[k];
-    return columns;
+    const out = columns.slice();
+    workspace.dispose();
+    return out;
+  }
+
+  /** Hands the memory back; nothing else may be called afterwards. */
+  dispose(): void {
+    this.workspace.dispose();
   }
 
   /** The projection of z, in the metric of D, and the largest entry left of sum_k z_k row_k. */

@@ -76,12 +76,17 @@ function* run(problem: SdpProblem, settings: SdpSettings, kernels: Kernels, face
     const command = yield start(problem, kernels.name, parts, 8 * count, reduced.notes, m);
     if (command !== "continue") return { ...base, status: command, point: undefined, iterations: 0 };
   }
-  const iterate = new Iterate(problem, reduced, kernels.workspace(count));
-  return yield* iterations(problem, settings, iterate, { fallback, first }, function* (iteration, direction) {
-    const face = faces > 0 ? faceOfDirection(problem, direction, kernels) : undefined;
-    if (!face) return { spent: 0 };
-    return yield* solveOnFace(problem, settings, face, onFace, { announce: false, iterations: iteration });
-  });
+  const workspace = kernels.workspace(count);
+  try {
+    const iterate = new Iterate(problem, reduced, workspace);
+    return yield* iterations(problem, settings, iterate, { fallback, first }, function* (iteration, direction) {
+      const face = faces > 0 ? faceOfDirection(problem, direction, kernels) : undefined;
+      if (!face) return { spent: 0 };
+      return yield* solveOnFace(problem, settings, face, onFace, { announce: false, iterations: iteration });
+    });
+  } finally {
+    workspace.dispose();
+  }
 }
 
 function start(

@@ -6,16 +6,9 @@
 // 4. Two opposite rows, a'x >= g and -t a'x >= -t g, have no interior: they become one equality.
 
 import type { Kernels } from "@worstcase/linalg/kernels";
-import { type Block, blockZeros, type SdpProblem } from "../problem.js";
-import type { PsdBlock, RankOne, ReducedProblem, RowOrigin, Rows, Terms, Verdict } from "./reducedProblem.js";
-
-/** An entry of one component or row before it is grouped; matrix 0 is F_0. */
-interface Entry {
-  matrix: number;
-  row: number;
-  column: number;
-  value: number;
-}
+import { blockZeros, type SdpProblem } from "../problem.js";
+import { constantTerms, type Entries, split, variableTerms } from "./components.js";
+import type { PsdBlock, ReducedProblem, RowOrigin, Rows, Terms, Verdict } from "./reducedProblem.js";
 
 interface SparseRow {
   origin: RowOrigin;
@@ -42,21 +35,18 @@ export function reduce(problem: SdpProblem, kernels: Kernels): ReducedProblem | 
         continue;
       }
       components++;
-      const constant = entries.filter((entry) => entry.matrix === 0);
-      const varying = entries.filter((entry) => entry.matrix > 0);
-      if (varying.length === 0 && rankOne.length === 0) {
+      const constant = constantTerms(entries);
+      if (rankOne.length === 0 && entries.matrix.every((matrix) => matrix === 0)) {
         const direction = negativeDirection(index.length, constant, kernels);
         if (direction) return constantRay(problem, b, index, direction);
         continue;
       }
-      const shifted = varying.map((entry) => ({ ...entry, matrix: position[entry.matrix - 1] }));
-      const terms = group(shifted, true);
       const moved = rankOne.map((term) => ({ ...term, variable: position[term.variable] }));
       psd.push({
         order: index.length,
-        terms,
+        terms: variableTerms(entries, position),
         rankOne: moved,
-        constant: group(constant, false),
+        constant,
         block: b,
         index,
       });
@@ -111,114 +101,8 @@ function keepVariables({ objective, blocks, equalities }: SdpProblem) {
   return { kept, position, unbounded };
 }
 
-/** Connected components of the aggregate pattern, each with its entries renumbered; positions without entries are left out. */
-function split({ kind, size, entries, rankOne = [] }: Block) {
-  const parent = Int32Array.from({ length: size }, (_, i) => i);
-  const root = (i: number) => {
-    while (parent[i] !== i) {
-      parent[i] = parent[parent[i]];
-      i = parent[i];
-    }
-    return i;
-  };
-  const occurs = new Uint8Array(size);
-  for (let e = 0; e < entries.value.length; e++) {
-    if (entries.value[e] === 0) continue;
-    occurs[entries.row[e]] = occurs[entries.column[e]] = 1;
-    if (kind === "psd") parent[root(entries.row[e])] = root(entries.column[e]);
-  }
-  for (const { vector, weight } of rankOne) {
-    const support = weight === 0 ? [] : [...vector.keys()].filter((i) => vector[i] !== 0);
-    for (const i of support) {
-      occurs[i] = 1;
-      parent[root(i)] = root(support[0]);
-    }
-  }
-  const componentOf = new Map<number, number>();
-  const members: number[][] = [];
-  const local = new Int32Array(size);
-  for (let i = 0; i < size; i++) {
-    if (!occurs[i]) continue;
-    const r = root(i);
-    let c = componentOf.get(r);
-    if (c === undefined) {
-      c = members.push([]) - 1;
-      componentOf.set(r, c);
-    }
-    local[i] = members[c].push(i) - 1;
-  }
-  const parts = members.map((list) => ({
-    index: Int32Array.from(list),
-    entries: [] as Entry[],
-    rankOne: [] as RankOne[],
-  }));
-  for (let e = 0; e < entries.value.length; e++) {
-    const value = entries.value[e];
-    if (value === 0) continue;
-    const row = entries.row[e];
-    const part = parts[componentOf.get(root(row)) as number];
-    part.entries.push({ matrix: entries.matrix[e], row: local[row], column: local[entries.column[e]], value });
-  }
-  for (const { matrix, weight, vector } of rankOne) {
-    const first = weight === 0 ? -1 : vector.findIndex((v) => v !== 0);
-    if (first < 0) continue;
-    const part = parts[componentOf.get(root(first)) as number];
-    const { index } = part;
-    if (matrix > 0 && index.length > 1) {
-      const restricted = Float64Array.from(index, (i) => vector[i]);
-      part.rankOne.push({ variable: matrix - 1, weight, vector: restricted });
-      continue;
-    }
-    for (let i = 0; i < index.length; i++) {
-      if (vector[index[i]] === 0) continue;
-      for (let j = i; j < index.length; j++) {
-        const value = weight * vector[index[i]] * vector[index[j]];
-        if (value !== 0) part.entries.push({ matrix, row: i, column: j, value });
-      }
-    }
-  }
-  return parts;
-}
-
-/** Sums repeated entries and groups by matrix; with `byCount`, the matrices with most entries first. */
-function group(entries: Entry[], byCount: boolean): Terms {
-  entries.sort((p, q) => p.matrix - q.matrix || p.row - q.row || p.column - q.column);
-  const merged: Entry[] = [];
-  for (const entry of entries) {
-    const last = merged.at(-1);
-    if (last && last.matrix === entry.matrix && last.row === entry.row && last.column === entry.column) {
-      last.value += entry.value;
-    } else merged.push({ ...entry });
-  }
-  const counts = new Map<number, number>();
-  for (const { matrix } of merged) counts.set(matrix, (counts.get(matrix) ?? 0) + 1);
-  const order = [...counts.keys()];
-  if (byCount) order.sort((p, q) => (counts.get(q) as number) - (counts.get(p) as number) || q - p);
-  const start = new Int32Array(order.length + 1);
-  const cursor = new Map<number, number>();
-  order.forEach((matrix, g) => {
-    cursor.set(matrix, start[g]);
-    start[g + 1] = start[g] + (counts.get(matrix) as number);
-  });
-  const terms = {
-    variable: Int32Array.from(order),
-    start,
-    row: new Int32Array(merged.length),
-    column: new Int32Array(merged.length),
-    value: new Float64Array(merged.length),
-  };
-  for (const { matrix, row, column, value } of merged) {
-    const at = cursor.get(matrix) as number;
-    cursor.set(matrix, at + 1);
-    terms.row[at] = row;
-    terms.column[at] = column;
-    terms.value[at] = value;
-  }
-  return terms;
-}
-
-function rowOf(block: number, index: number, entries: Entry[]): SparseRow {
-  const sums = sumByVariable(entries.map(({ matrix, value }) => [matrix - 1, value]));
+function rowOf(block: number, index: number, { matrix, value }: Entries): SparseRow {
+  const sums = sumByVariable(Array.from(matrix, (k, e) => [k - 1, value[e]]));
   const right = sums.find(([k]) => k === -1)?.[1] ?? 0;
   return { origin: { block, index }, terms: sums.filter(([k]) => k >= 0), right };
 }
@@ -281,18 +165,20 @@ function joinEqualities(problem: SdpProblem, pairs: readonly { row: SparseRow }[
 }
 
 /** A unit vector v with v'(-F_0)v < 0, or undefined when -F_0 is positive semidefinite up to rounding. */
-function negativeDirection(order: number, constant: readonly Entry[], kernels: Kernels): Float64Array | undefined {
+function negativeDirection(order: number, constant: Terms, kernels: Kernels): Float64Array | undefined {
   const workspace = kernels.workspace(order * order + order + 16);
   const matrix = workspace.float64(order * order);
   const eigenvalues = workspace.float64(order);
-  for (const { row, column, value } of constant) {
+  constant.value.forEach((value, e) => {
+    const [row, column] = [constant.row[e], constant.column[e]];
     matrix[row * order + column] -= value;
     if (row !== column) matrix[column * order + row] -= value;
-  }
+  });
   workspace.syevd(order, matrix, order, eigenvalues);
   const largest = Math.max(Math.abs(eigenvalues[0]), Math.abs(eigenvalues[order - 1]));
-  if (eigenvalues[0] >= -1e-13 * order * largest) return undefined;
-  return matrix.slice(0, order);
+  const found = eigenvalues[0] >= -1e-13 * order * largest ? undefined : matrix.slice(0, order);
+  workspace.dispose();
+  return found;
 }
 
 /** Y = v v' on a constant part of the cone with <F_0, Y> > 0: no x can be feasible. */

@@ -60,34 +60,30 @@ function makePlan({ order, terms }: PsdBlock): SchurPlan {
   const total = start[variable.length];
   const mark = new Int32Array(order).fill(-1);
   const rank = new Int32Array(order);
+  const rows = new Int32Array(order);
   const supportRow = new Int32Array(total);
   const supportColumn = new Int32Array(total);
   for (let g = 0; g < variable.length; g++) {
     const later = total - start[g];
     let nonzeros = 0;
-    const rows: number[] = [];
+    let r = 0;
     for (let e = start[g]; e < start[g + 1]; e++) {
-      nonzeros += row[e] === column[e] ? 1 : 2;
-      for (const i of [row[e], column[e]]) {
-        if (mark[i] === g) continue;
-        mark[i] = g;
-        rows.push(i);
-      }
+      const [i, j] = [row[e], column[e]];
+      nonzeros += i === j ? 1 : 2;
+      if (mark[i] !== g) rows[r++] = i;
+      mark[i] = g;
+      if (mark[j] !== g) rows[r++] = j;
+      mark[j] = g;
     }
-    const r = rows.length;
     const form = COST.axpy * nonzeros * order;
-    const costs: Record<Formula, number> = {
-      product: form + COST.call + (COST.product * 2 * r + 1) * order * order + COST.gather * later,
-      dots: form * 2 + (COST.dotStart + COST.dot * 2 * r) * later,
-      entries: (COST.pairStart + COST.pair * nonzeros) * later,
-    };
-    let best: Formula = "entries";
-    for (const name of ["dots", "product"] as const) if (costs[name] < costs[best]) best = name;
+    const product = form + COST.call + (COST.product * 2 * r + 1) * order * order + COST.gather * later;
+    const dots = form * 2 + (COST.dotStart + COST.dot * 2 * r) * later;
+    const entries = (COST.pairStart + COST.pair * nonzeros) * later;
+    const best: Formula = Math.min(product, dots) >= entries ? "entries" : product < dots ? "product" : "dots";
     formulas.push(best);
-    support.push(best === "entries" ? undefined : Int32Array.from(rows).sort());
-    support[g]?.forEach((i, position) => {
-      rank[i] = position;
-    });
+    const own = best === "entries" ? undefined : rows.slice(0, r).sort();
+    support.push(own);
+    if (own) for (let position = 0; position < r; position++) rank[own[position]] = position;
     for (let e = start[g]; e < start[g + 1]; e++) {
       supportRow[e] = rank[row[e]];
       supportColumn[e] = rank[column[e]];
