@@ -3,23 +3,27 @@
 //   psi(lambda) = y f(x + D) = f0 - sum a_k^2 (1/u_k + lambda/u_k^2),  psi' = 2 lambda sum a_k^2/u_k^3 > 0
 //   every admissible lambda bounds it from below: dist^2 >= (f0 - sum a_k^2/u_k) / lambda.
 // The unknown is kept as lambda = base + excess with base = max(0, -lowest), so that u_k has no cancellation. Newton in
-// 1/lambda far from the pole and in log(excess) near it, inside a bracket.
+// 1/lambda far from the pole and in log(excess) near it, inside a bracket. With immutable features or an ellipsoid (math.md 12.4,
+// 12.5) the same, row by row, for the block of the moving features in the coordinates of the ellipsoid; distances are ||z||.
 
 import type { NumericBatch } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
+import { pointsInEllipsoid, quadraticInEllipsoid } from "./ellipsoid.js";
 import { checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
+import { displaceRows, type MoveOptions, type MoveSet, moveSetOf } from "./moveSet.js";
 import { checkQuadratic, type Quadratic } from "./quadratic.js";
+import { createMovingRows, movingBlock } from "./worstCase/movingRows.js";
 import { type RotatedForm, rotate } from "./worstCase/rotatedForm.js";
 import { blockRows, createRotator, type Rotator } from "./worstCase/rotator.js";
 
 export interface FlipDistances {
-  /** Distance to the nearest point where the sign changes; Infinity when it never does. `[samples]` */
+  /** Smallest radius at which the adversary changes the sign; Infinity when no perturbation does. `[samples]` */
   readonly distances: Float64Array;
   /** Displacement that reaches the boundary, `[samples, features]`; zeros where the distance is 0 or Infinity. */
   readonly witnesses?: Float64Array;
 }
 
-export interface FlipOptions {
+export interface FlipOptions extends MoveOptions {
   readonly kernels?: Kernels;
   /** +1 / -1: misclassified points then have distance 0. Without labels every point's own sign is used. */
   readonly labels?: SignLabels;
@@ -36,10 +40,69 @@ export function flipDistances(quadratic: Quadratic, points: NumericBatch, option
   const [samples] = checkPoints(points, "points", quadratic.dimension);
   if (options.labels) checkSignLabels(options.labels, samples, "options.labels");
   const kernels = options.kernels ?? chooseKernels();
+  const set = moveSetOf(options, quadratic.dimension);
+  return prepareFlips(quadratic, set, kernels).solve(points, options.labels ?? null, options.witnesses ?? true);
+}
+
+export interface FlipOracle {
+  solve(points: NumericBatch, labels: SignLabels | null, witnesses: boolean): FlipDistances;
+}
+
+/** Distances over a move set, null for the ball; arguments are already checked. */
+export function prepareFlips(quadratic: Quadratic, set: MoveSet | null, kernels: Kernels): FlipOracle {
+  if (set?.shape) {
+    const shape = set.shape;
+    const plain = set.fixed.length === 0 ? null : { ...set, shape: null };
+    const inner = prepareFlips(quadraticInEllipsoid(quadratic, shape), plain, kernels);
+    return {
+      solve(points, labels, wanted) {
+        const result = inner.solve(pointsInEllipsoid(points, shape), labels, wanted);
+        if (result.witnesses) displaceRows(set, result.witnesses, result.distances.length);
+        return result;
+      },
+    };
+  }
+  if (set) return prepareMovingFlips(quadratic, set.moving, kernels);
   const form = rotate(quadratic, kernels);
   const rotator = createRotator(kernels, form.dimension, form.rank);
   rotator.use(form);
-  return flipRows(prepareFlip(form), rotator, points, options.labels ?? null, options.witnesses ?? true);
+  const prepared = prepareFlip(form);
+  return { solve: (points, labels, wanted) => flipRows(prepared, rotator, points, labels, wanted) };
+}
+
+function prepareMovingFlips(quadratic: Quadratic, moving: Int32Array, kernels: Kernels): FlipOracle {
+  const d = quadratic.dimension;
+  const rows = createMovingRows(quadratic, moving, kernels);
+  const form = prepareFlip(rows.form);
+  const { rank, eigenvalues } = form;
+  const sample = { ...form, linear: new Float64Array(rank), constant: 0 };
+  const move = new Float64Array(rank);
+  const memory = makeRow(rank);
+  return {
+    solve(points, labels, wanted) {
+      const samples = points.shape[0];
+      const distances = new Float64Array(samples);
+      const witnesses = wanted ? new Float64Array(samples * d) : null;
+      for (let from = 0; from < samples; from += movingBlock) {
+        const count = Math.min(movingBlock, samples - from);
+        rows.load(points, from, count);
+        for (let t = 0; t < count; t++) {
+          // Slopes of rounding size along flat directions are zero, or "no flip exists" could not be decided.
+          const threshold = 1e-13 * (rows.sizeq + 2 * rows.sizeQ * rows.lengths[t]);
+          for (let k = 0; k < rank; k++) {
+            const slope = rows.linear[t * rank + k];
+            sample.linear[k] = eigenvalues[k] === 0 && Math.abs(slope) <= threshold ? 0 : slope;
+          }
+          sample.constant = rows.constants[t];
+          const label = labels ? labels[from + t] : 0;
+          const point = rows.rotated.subarray(t * rank, (t + 1) * rank);
+          distances[from + t] = flipRow(sample, point, move, 0, label, memory);
+          if (witnesses) rows.writeMove(move, 0, witnesses, (from + t) * d);
+        }
+      }
+      return witnesses ? { distances, witnesses } : { distances };
+    },
+  };
 }
 
 /** A form whose eigenvalues and slopes of rounding size are exactly zero, so that "no flip exists" can be decided. */
@@ -66,11 +129,7 @@ export function flipRows(
   const d = form.dimension;
   const distances = new Float64Array(samples);
   const witnesses = wanted ? new Float64Array(samples * d) : null;
-  const row: FlipRow = {
-    square: new Float64Array(form.rank),
-    half: new Float64Array(form.rank),
-    gap: new Float64Array(form.rank),
-  };
+  const row = makeRow(form.rank);
   for (let from = 0; from < samples; from += blockRows) {
     const count = Math.min(blockRows, samples - from);
     const rotated = rotator.rotateRows(points, from, count);
@@ -89,9 +148,13 @@ interface FlipRow {
   readonly gap: Float64Array;
 }
 
+function makeRow(rank: number): FlipRow {
+  return { square: new Float64Array(rank), half: new Float64Array(rank), gap: new Float64Array(rank) };
+}
+
 /** Distance of one rotated point; writes the displacement at `at`. `label` 0 takes the score's own sign. */
 function flipRow(
-  { rank, eigenvalues, linear, constant }: RotatedForm,
+  { rank, eigenvalues, linear, constant }: Pick<RotatedForm, "rank" | "eigenvalues" | "linear" | "constant">,
   rotated: Float64Array,
   move: Float64Array,
   at: number,

@@ -45,6 +45,7 @@ export type { MarginLoss } from "./marginLoss.js";
 export { modelFromSafetensors, modelToSafetensors } from "./model/modelFile.js";
 export { type ModelFitOptions, type ModelJson, type ModelParts, PolynomialModel } from "./model/polynomialModel.js";
 export { fitStandardisation, type Standardisation, standardise } from "./model/standardisation.js";
+export type { MoveOptions } from "./moveSet.js";
 export {
   fitPairwise,
   type PairwiseFit,

@@ -3,20 +3,19 @@
 
 import { checkLabels, gatherBatch, type NumericBatch, type Radius, ShapeError } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { checkEllipsoid, pointsInEllipsoid, quadraticInEllipsoid } from "./ellipsoid.js";
-import { flipRows, prepareFlip } from "./flipDistance.js";
+import { pointsInEllipsoid, quadraticInEllipsoid } from "./ellipsoid.js";
+import { type FlipOracle, flipRows, prepareFlip, prepareFlips } from "./flipDistance.js";
 import { checkPoints } from "./inputs.js";
+import { type MoveOptions, moveSetOf } from "./moveSet.js";
 import { checkQuadratic, type Quadratic, subtractQuadratics } from "./quadratic.js";
 import { errorBound } from "./worstCase/errorBound.js";
 import { type RotatedForm, rotate } from "./worstCase/rotatedForm.js";
 import { createRotator } from "./worstCase/rotator.js";
 import { createTrustRegionSolver } from "./worstCase/trustRegion.js";
-import { radiusValue, solveBatch } from "./worstCase/worstCase.js";
+import { prepareOver, radiusValue, solveBatch, type WorstCaseOracle } from "./worstCase/worstCase.js";
 
-export interface PairwiseOptions {
+export interface PairwiseOptions extends MoveOptions {
   readonly kernels?: Kernels;
-  /** Lower triangular L: the adversary moves by L z, ||z|| <= r, instead of a ball. `[features, features]` */
-  readonly ellipsoid?: Float64Array;
 }
 
 export interface PairwiseMargins {
@@ -58,17 +57,72 @@ export function preparePairwise(quadratics: readonly Quadratic[], options: Pairw
       throw new ShapeError({ argument, expected: `${d}, as in the first`, received: quadratic.dimension });
     }
   });
-  const { ellipsoid } = options;
-  if (ellipsoid) checkEllipsoid(ellipsoid, d);
+  const set = moveSetOf(options, d);
   const kernels = options.kernels ?? chooseKernels();
+  if (set && set.fixed.length > 0) {
+    const makePair = (first: number, second: number): PairSolver => {
+      const difference = subtractQuadratics(quadratics[first], quadratics[second]);
+      let oracle: WorstCaseOracle | null = null;
+      let flips: FlipOracle | null = null;
+      return {
+        margins(points, signs, radius) {
+          oracle ??= prepareOver(difference, set, kernels);
+          return oracle.solve(points, signs, radius, { points: false }).values;
+        },
+        distances(points, signs) {
+          flips ??= prepareFlips(difference, set, kernels);
+          return flips.solve(points, signs, false).distances;
+        },
+      };
+    };
+    return combinePairs(classCount, d, makePair, null);
+  }
+  const ellipsoid = set?.shape ?? null;
   const scores = ellipsoid ? quadratics.map((quadratic) => quadraticInEllipsoid(quadratic, ellipsoid)) : quadratics;
-  const pairs: { first: number; second: number; form: RotatedForm }[] = [];
+  const forms: RotatedForm[][] = scores.map((_, first) =>
+    scores.map((_, second) =>
+      second > first ? rotate(subtractQuadratics(scores[first], scores[second]), kernels) : emptyForm,
+    ),
+  );
+  const rotator = createRotator(kernels, d, Math.max(...forms.flat().map(({ rank }) => rank)));
+  const makePair = (first: number, second: number): PairSolver => {
+    const form = forms[first][second];
+    return {
+      margins(points, signs, radius) {
+        rotator.use(form);
+        const prepared = { form, solver: createTrustRegionSolver(form), bound: errorBound(form), rotator };
+        return solveBatch(prepared, points, signs, radius, false).values;
+      },
+      distances(points, signs) {
+        rotator.use(form);
+        return flipRows(prepareFlip(form), rotator, points, signs, false).distances;
+      },
+    };
+  };
+  return combinePairs(classCount, d, makePair, ellipsoid);
+}
+
+/** Worst values and flip distances of f_first - f_second, with signs +1 for samples of the first class. */
+interface PairSolver {
+  margins(points: NumericBatch, signs: Float64Array, radius: number): Float64Array;
+  distances(points: NumericBatch, signs: Float64Array): Float64Array;
+}
+
+const emptyForm = { rank: 0 } as RotatedForm;
+
+/** Asks each pair about the samples of its classes. `shape`: points are moved into its coordinates first. */
+function combinePairs(
+  classCount: number,
+  d: number,
+  makePair: (first: number, second: number) => PairSolver,
+  shape: Float64Array | null,
+): PairwiseOracle {
+  const pairs: { first: number; second: number; solver: PairSolver }[] = [];
   for (let first = 0; first < classCount; first++) {
     for (let second = first + 1; second < classCount; second++) {
-      pairs.push({ first, second, form: rotate(subtractQuadratics(scores[first], scores[second]), kernels) });
+      pairs.push({ first, second, solver: makePair(first, second) });
     }
   }
-  const rotator = createRotator(kernels, d, Math.max(...pairs.map((pair) => pair.form.rank)));
 
   /** Calls `visit` with the samples of each pair: +1 for those of the first class. */
   function forEachPair(
@@ -78,14 +132,13 @@ export function preparePairwise(quadratics: readonly Quadratic[], options: Pairw
   ): void {
     const [samples] = checkPoints(given, "points", d);
     checkLabels(labels, samples, classCount);
-    const points = ellipsoid ? pointsInEllipsoid(given, ellipsoid) : given;
+    const points = shape ? pointsInEllipsoid(given, shape) : given;
     const byClass: number[][] = Array.from({ length: classCount }, () => []);
     for (let i = 0; i < samples; i++) byClass[labels[i]].push(i);
     for (const pair of pairs) {
       const positions = [...byClass[pair.first], ...byClass[pair.second]];
       if (positions.length === 0) continue;
       const signs = Float64Array.from(positions, (_, t) => (t < byClass[pair.first].length ? 1 : -1));
-      rotator.use(pair.form);
       visit(pair, gatherBatch(points, positions), signs, positions);
     }
   }
@@ -98,9 +151,8 @@ export function preparePairwise(quadratics: readonly Quadratic[], options: Pairw
       const margins = new Float64Array(samples * classCount).fill(Number.POSITIVE_INFINITY);
       const worst = new Float64Array(samples).fill(Number.POSITIVE_INFINITY);
       const rivals = new Int32Array(samples);
-      forEachPair(points, labels, ({ first, second, form }, batch, signs, positions) => {
-        const prepared = { form, solver: createTrustRegionSolver(form), bound: errorBound(form), rotator };
-        const { values } = solveBatch(prepared, batch, signs, r, false);
+      forEachPair(points, labels, ({ first, second, solver }, batch, signs, positions) => {
+        const values = solver.margins(batch, signs, r);
         positions.forEach((i, t) => {
           const rival = signs[t] > 0 ? second : first;
           margins[i * classCount + rival] = values[t];
@@ -113,8 +165,8 @@ export function preparePairwise(quadratics: readonly Quadratic[], options: Pairw
     },
     robustRadii(points, labels) {
       const radii = new Float64Array(labels.length).fill(Number.POSITIVE_INFINITY);
-      forEachPair(points, labels, ({ form }, batch, signs, positions) => {
-        const { distances } = flipRows(prepareFlip(form), rotator, batch, signs, false);
+      forEachPair(points, labels, ({ solver }, batch, signs, positions) => {
+        const distances = solver.distances(batch, signs);
         positions.forEach((i, t) => {
           radii[i] = Math.min(radii[i], distances[t]);
         });

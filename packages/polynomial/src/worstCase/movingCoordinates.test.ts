@@ -30,7 +30,7 @@ describe("worst cases with immutable features", () => {
     const points = { data: draw(samples * d), shape: [samples, d] };
     const labels = Float64Array.from({ length: samples }, (_, i) => (i % 2 === 0 ? 1 : -1));
     for (const radius of [0, 0.3, 2]) {
-      const { values, perturbations } = worstCase(quadratic, points, labels, radius, { moving });
+      const { values, perturbations } = worstCase(quadratic, points, labels, radius, { immutable: fixed });
       for (let i = 0; i < samples; i++) {
         const x = points.data.subarray(i * d, (i + 1) * d);
         const own: Quadratic = {
@@ -57,16 +57,16 @@ describe("worst cases with immutable features", () => {
     const q = Float64Array.of(3, -2, 4);
     const quadratic: Quadratic = { dimension: 3, Q: new Float64Array(9), q, s: 0.5 };
     const points = { data: Float64Array.of(1, 1, 1), shape: [1, 3] };
-    const { values } = worstCase(quadratic, points, Float64Array.of(1), 2, { moving: Int32Array.of(0, 2) });
+    const { values } = worstCase(quadratic, points, Float64Array.of(1), 2, { immutable: Int32Array.of(1) });
     expect(values[0]).toBeCloseTo(5.5 - 2 * 5, 10);
   });
 
-  it("no perturbation of the moving features goes below, and all features moving is the plain worst case", () => {
+  it("no perturbation of the moving features goes below, and none immutable is the plain worst case", () => {
     const [d, samples] = [5, 12];
     const { quadratic, draw } = randomQuadratic(d, 8);
     const points = { data: draw(samples * d), shape: [samples, d] };
     const labels = Float64Array.from({ length: samples }, (_, i) => (i % 3 === 0 ? -1 : 1));
-    const some = worstCase(quadratic, points, labels, 0.8, { moving: [1, 4] }).values;
+    const some = worstCase(quadratic, points, labels, 0.8, { immutable: [3, 0, 2] }).values;
     for (let trial = 0; trial < 300; trial++) {
       const direction = draw(2);
       const size = Math.hypot(...direction);
@@ -77,15 +77,15 @@ describe("worst cases with immutable features", () => {
         expect(labels[i] * valueAt(quadratic, x)).toBeGreaterThanOrEqual(some[i]);
       }
     }
-    const all = worstCase(quadratic, points, labels, 0.8, { moving: [0, 1, 2, 3, 4] }).values;
+    const all = worstCase(quadratic, points, labels, 0.8, { immutable: [] }).values;
     expect(all).toEqual(worstCase(quadratic, points, labels, 0.8).values);
   });
 
   it("refuses lists that do not name distinct features", () => {
     const { quadratic } = randomQuadratic(3, 1);
     const points = { data: new Float64Array(3), shape: [1, 3] };
-    for (const moving of [[], [3], [-1], [0, 0], [0.5], [Number.NaN]]) {
-      expect(() => worstCase(quadratic, points, Float64Array.of(1), 1, { moving })).toThrow(SettingError);
+    for (const immutable of [[0, 1, 2], [3], [-1], [0, 0], [0.5], [Number.NaN]]) {
+      expect(() => worstCase(quadratic, points, Float64Array.of(1), 1, { immutable })).toThrow(SettingError);
     }
   });
 });

@@ -4,9 +4,11 @@
 import { type NumericBatch, type Radius, SettingError } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "../inputs.js";
+import { type MoveOptions, type MoveSet, moveSetOf } from "../moveSet.js";
 import { checkQuadratic, type Quadratic } from "../quadratic.js";
+import { prepareEllipsoid } from "./ellipsoidOracle.js";
 import { type ErrorBound, errorBound } from "./errorBound.js";
-import { checkMoving, prepareMoving } from "./movingCoordinates.js";
+import { prepareMoving } from "./movingCoordinates.js";
 import { type RotatedForm, rotate } from "./rotatedForm.js";
 import { blockRows, createRotator, type Rotator } from "./rotator.js";
 import { createTrustRegionSolver, solveRows, type TrustRegionSolver } from "./trustRegion.js";
@@ -20,19 +22,17 @@ export interface WorstCase {
   readonly perturbations?: Float64Array;
 }
 
-export interface WorstCaseOptions {
+export interface WorstCaseOptions extends MoveOptions {
   /** Linear algebra to use; default `chooseKernels()`. */
   readonly kernels?: Kernels;
   /** false leaves the perturbations out, which saves a matrix product. Default true. */
   readonly points?: boolean;
-  /** Indices of the features that perturbations may change; the others are immutable (math.md 12.5). Default: all. */
-  readonly moving?: ArrayLike<number>;
 }
 
 /** A quadratic prepared for repeated worst-case questions. */
 export interface WorstCaseOracle {
   readonly quadratic: Quadratic;
-  /** Over the moving features only, where some are immutable. */
+  /** Over the moving features only, in the coordinates of the ellipsoid. */
   readonly form: RotatedForm;
   readonly kernels: string;
   /** Same contract as {@link worstCase}. */
@@ -51,18 +51,26 @@ export function radiusValue(radius: number | Radius, argument = "radius"): numbe
 
 /**
  * Decomposes the quadratic once: O(d^3), or O(d K^2) when it carries K neurons with K < 0.75 d.
- * With `moving` features, of the block of those. Throws ShapeError or DataError on a malformed quadratic, SettingError on a
- * list that does not name distinct features.
+ * With `immutable` features, of the block of the others. Throws ShapeError or DataError on a malformed quadratic or
+ * ellipsoid, SettingError on a list that does not name distinct features or names all.
  */
 export function prepareWorstCase(
   quadratic: Quadratic,
-  options: Pick<WorstCaseOptions, "kernels" | "moving"> = {},
+  options: Omit<WorstCaseOptions, "points"> = {},
 ): WorstCaseOracle {
   checkQuadratic(quadratic);
   const kernels = options.kernels ?? chooseKernels();
-  const moving = options.moving && checkMoving(options.moving, quadratic.dimension);
-  if (moving && moving.length < quadratic.dimension) {
-    const oracle = prepareMoving(quadratic, moving, kernels);
+  return prepareOver(quadratic, moveSetOf(options, quadratic.dimension), kernels);
+}
+
+/** As `prepareWorstCase`, over a move set that was checked already. */
+export function prepareOver(quadratic: Quadratic, set: MoveSet | null, kernels: Kernels): WorstCaseOracle {
+  if (set?.shape) {
+    const plain = set.fixed.length === 0 ? null : { ...set, shape: null };
+    return prepareEllipsoid(quadratic, set, set.shape, (own) => prepareOver(own, plain, kernels));
+  }
+  if (set) {
+    const oracle = prepareMoving(quadratic, set.moving, kernels);
     return {
       quadratic,
       form: oracle.form,
@@ -98,7 +106,7 @@ export function prepareWorstCase(
 
 /**
  * Exact worst case of y f(x + D) over ||D||_2 <= radius for every point.
- * points: `[samples, features]`, labels: +1 / -1 `[samples]`, radius in feature space.
+ * points: `[samples, features]`, labels: +1 / -1 `[samples]`, radius in feature space (in that of z with an ellipsoid).
  * Throws ShapeError, DataError or SettingError on misuse. Source: math.md 6.
  */
 export function worstCase(
@@ -108,9 +116,8 @@ export function worstCase(
   radius: number | Radius,
   options: WorstCaseOptions = {},
 ): WorstCase {
-  const { kernels, moving } = options;
-  const oracle = prepareWorstCase(quadratic, { ...(kernels ? { kernels } : {}), ...(moving ? { moving } : {}) });
-  return oracle.solve(points, labels, radius, { points: options.points ?? true });
+  const { points: wanted = true, ...rest } = options;
+  return prepareWorstCase(quadratic, rest).solve(points, labels, radius, { points: wanted });
 }
 
 /** Relative errors of ||D|| = r. Without points a rough root will do: the value's error is its square, from below. */
