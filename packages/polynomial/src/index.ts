@@ -89,6 +89,8 @@ export {
   quadraticFromNeurons,
   subtractQuadratics,
 } from "./quadratic.js";
+export type { FeatureRange } from "./ranges/featureRanges.js";
+export { type RangeOptions, type RangeWorstCase, rangeWorstCase } from "./ranges/rangeWorstCase.js";
 export { fitRegression, type RegressionOptions, type RegressionResult } from "./regression/fitRegression.js";
 export { type PredictionRange, predictionRange } from "./regression/predictionRange.js";
 export { type ObjectiveParts, type ObjectiveVariant, robustObjective } from "./robustObjective.js";

@@ -5,9 +5,10 @@
 // `error` bounds what rounding did to the coefficients, as a bound on |f - model| over the box.
 // curvature: [m, m]   slope: [m]   index: [m] coordinates of the sample
 
-import { type Bounds, type NumericBatch, type Radius, SettingError } from "@worstcase/core";
+import { type NumericBatch, type Radius, SettingError } from "@worstcase/core";
 import { checkNumber } from "../inputs.js";
 import type { Quadratic } from "../quadratic.js";
+import { type FeatureRange, rangeEnds } from "../ranges/featureRanges.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
 
 export interface BoxProblem {
@@ -86,10 +87,10 @@ export function loadBoxProblem(
 }
 
 export interface BoxOptions {
-  /** Range of valid inputs: the box is cut to it. Default `"unbounded"`. */
-  readonly range?: Bounds;
-  /** Coordinates the adversary cannot move, such as a constant bias feature or a category. */
-  readonly immutable?: readonly number[];
+  /** Valid inputs, for all features or each: the box is cut to them. Default `"unbounded"`. */
+  readonly range?: FeatureRange;
+  /** Features the adversary cannot move, such as a constant bias or a category. */
+  readonly immutable?: ArrayLike<number>;
 }
 
 /** Displacements allowed at one point; `lower`, `upper` `[d]` are overwritten. A point outside the range may stay. */
@@ -100,25 +101,22 @@ export interface BoxAdversary {
 export function createBoxAdversary(d: number, epsilon: number, options: BoxOptions): BoxAdversary {
   const { range = "unbounded", immutable = [] } = options;
   const width = new Float64Array(d).fill(epsilon);
-  for (const k of immutable) {
+  for (const k of Array.from(immutable)) {
     if (!Number.isInteger(k) || k < 0 || k >= d) {
       throw new SettingError({ argument: "options.immutable", expected: `coordinates in 0 .. ${d - 1}`, received: k });
     }
     width[k] = 0;
   }
-  if (range !== "unbounded" && !(Number.isFinite(range.lower) && range.upper > range.lower)) {
-    const expected = "lower < upper, or unbounded";
-    throw new SettingError({ argument: "options.range", expected, received: `${range.lower} .. ${range.upper}` });
-  }
+  const ends = rangeEnds(range, d);
   return {
     boxAt(points, sample, lower, upper) {
       for (let k = 0; k < d; k++) {
         lower[k] = -width[k];
         upper[k] = width[k];
-        if (range === "unbounded") continue;
+        if (!ends || width[k] === 0) continue;
         const x = points.data[sample * d + k];
-        lower[k] = Math.min(0, Math.max(lower[k], range.lower - x));
-        upper[k] = Math.max(0, Math.min(upper[k], range.upper - x));
+        lower[k] = Math.min(0, Math.max(lower[k], ends.lower[k] - x));
+        upper[k] = Math.max(0, Math.min(upper[k], ends.upper[k] - x));
       }
     },
   };
