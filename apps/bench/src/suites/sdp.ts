@@ -146,10 +146,13 @@ function summarise(result: SdpResult): string {
   return `${result.status}${accuracy}, ${result.iterations} iterations${objective}${worst}, ${Math.round(result.bytes / 1e6)} MB`;
 }
 
-/** CPU seconds of the child by the shell's `times`, whose second line is user and system time of its children. */
+/**
+ * CPU seconds of the child by the shell's `times`, whose second line is user and system time of its children. A shell whose
+ * input is a socket, as a child of Node has it, would read its start-up file and count that too.
+ */
 function runCsdp(file: string): Run {
   const env = { ...process.env, OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" };
-  const { stdout } = spawnSync("bash", ["-c", 'csdp "$0" 2>&1; times', file], { env, maxBuffer: 2 ** 26 });
+  const { stdout } = spawnSync("bash", ["--norc", "-c", 'csdp "$0" 2>&1; times', file], { env, maxBuffer: 2 ** 26 });
   const lines = String(stdout).trim().split("\n");
   const seconds = [...(lines.at(-1) ?? "").matchAll(/(\d+)m([\d.]+)s/g)].reduce(
     (sum, [, minutes, rest]) => sum + 60 * Number(minutes) + Number(rest),

@@ -18,7 +18,10 @@ export function runCsdp(instance: Instance, limitSeconds: number): PeerResult {
     const env = { ...process.env, OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" };
     // `times` prints the shell's own time, then that of its children: user and system
     const script = 'timeout "$2" csdp "$0" "$1" > /dev/null 2>&1; echo "code $?"; times';
-    const child = spawnSync("bash", ["-c", script, problem, solution, String(limitSeconds)], { env, encoding: "utf8" });
+    const child = spawnSync("bash", ["--norc", "-c", script, problem, solution, String(limitSeconds)], {
+      env,
+      encoding: "utf8",
+    });
     const code = Number(/code (\d+)/.exec(child.stdout)?.[1]);
     if (code === 124) return { kind: "unfinished", reason: `> ${limitSeconds} s` };
     const last = child.stdout.trim().split("\n").pop() ?? "";
