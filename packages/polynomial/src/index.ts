@@ -97,6 +97,11 @@ export { type ObjectiveParts, type ObjectiveVariant, robustObjective } from "./r
 export { type SphereExtreme, type SphereExtremes, sphereExtremes } from "./sphere.js";
 export { type FeatureStream, fitInThreads, type ThreadedFit, type ThreadOptions } from "./threads/fitInThreads.js";
 export {
+  type ThreadedWorstCase,
+  type ThreadedWorstCaseOptions,
+  worstCaseInThreads,
+} from "./threads/worstCaseInThreads.js";
+export {
   prepareWorstCase,
   type WorstCase,
   type WorstCaseOptions,

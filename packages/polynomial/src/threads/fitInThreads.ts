@@ -22,6 +22,7 @@ import {
   type OneVersusAllOptions,
 } from "../oneVersusAll.js";
 import { type Mailbox, mailboxFailed, mailboxFull, mailboxState, type WorkerMessage } from "./messages.js";
+import { shareArray, workerFile } from "./workerFile.js";
 
 /** Features that are read in chunks, several times over, always in ascending order within a pass. */
 export interface FeatureStream {
@@ -114,7 +115,7 @@ export async function fitInThreads(
           options: { ...rest, classCount },
           kernels: kernels ?? "auto",
         };
-        const worker = new threads.Worker(workerFile(), { workerData, execArgv: [] });
+        const worker = new threads.Worker(workerFile("classWorker"), { workerData, execArgv: [] });
         pool.push(worker);
         worker.on("error", (error) => failed(error.message));
         worker.on("exit", (code) => failed(`exit code ${code}`));
@@ -141,15 +142,6 @@ export async function fitInThreads(
   }
   const fit = combineClasses(classes.map((c) => fits.get(c) as ClassFit));
   return { ...fit, seconds: (performance.now() - started) / 1000, workers };
-}
-
-/** The array itself when it is shared already, else a copy in shared memory of the same precision. */
-function shareArray<T extends Float32Array | Float64Array>(data: T): T {
-  if (data.buffer instanceof SharedArrayBuffer) return data;
-  const buffer = new SharedArrayBuffer(data.byteLength);
-  const copy = data instanceof Float32Array ? new Float32Array(buffer) : new Float64Array(buffer);
-  copy.set(data);
-  return copy as T;
 }
 
 function makeMailbox({ samples, dimension }: FeatureStream, wanted: number | undefined): Mailbox {
@@ -197,21 +189,4 @@ function chunkServer(stream: FeatureStream, mailbox: Mailbox, reject: (error: un
 function threadFailure(received: string): ResourceError {
   const hint = "workers: 0 trains in this thread";
   return new ResourceError({ argument: "worker thread", expected: "a trained class", received, hint });
-}
-
-/** The built worker beside this module, also when this module runs from its source. Throws ResourceError when it is not there. */
-function workerFile(): URL {
-  const { existsSync } = process.getBuiltinModule("node:fs");
-  const { fileURLToPath } = process.getBuiltinModule("node:url");
-  const candidates = ["./classWorker.js", "../../dist/classWorker.js"].map((path) => new URL(path, import.meta.url));
-  const found = candidates.find((url) => existsSync(fileURLToPath(url)));
-  if (found) return found;
-  const received = fileURLToPath(candidates[0]);
-  const hint = "a bundler may have left it out; train with workers: 0";
-  throw new ResourceError({
-    argument: "classWorker.js",
-    expected: "the worker beside the package's index",
-    received,
-    hint,
-  });
 }
