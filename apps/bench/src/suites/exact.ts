@@ -8,16 +8,16 @@ import { findNative } from "@worstcase/linalg";
 import { type FitResult, fitPenalty, fitPolynomial } from "@worstcase/polynomial";
 import { median, type Row } from "../harness/compare.js";
 import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
-import { runCsdp } from "./exact/csdp.js";
 import { type Instance, synth, wdbc, wdbcUnit } from "./exact/instances.js";
-import { type PeerResult, runPeer } from "./exact/peers.js";
+import { type Peer, type PeerResult, runPeer } from "./exact/peers.js";
+import { runCsdp, runSdpa } from "./exact/programs.js";
 
 interface NamedPeer {
   readonly name: string;
   run(instance: Instance, limitSeconds: number): PeerResult;
 }
 
-const python = (name: string, solver: "SCS" | "CLARABEL", form: "direct" | "cvxpy"): NamedPeer => ({
+const python = (name: string, solver: Peer["solver"], form: Peer["form"]): NamedPeer => ({
   name,
   run: (instance, limit) => runPeer({ name, solver, form }, instance, limit),
 });
@@ -25,13 +25,18 @@ const direct = [
   python("SCS direct", "SCS", "direct"),
   python("Clarabel direct", "CLARABEL", "direct"),
   { name: "CSDP", run: runCsdp },
+  { name: "SDPA", run: runSdpa },
 ];
-const modelled = [python("cvxpy + Clarabel", "CLARABEL", "cvxpy"), python("cvxpy + SCS", "SCS", "cvxpy")];
+const modelled = [
+  python("cvxpy + Clarabel", "CLARABEL", "cvxpy"),
+  python("cvxpy + SCS", "SCS", "cvxpy"),
+  python("cvxpy + CVXOPT", "CVXOPT", "cvxpy"),
+];
 
 export const exact: Suite = {
   name: "exact",
   summary:
-    "CPU seconds to a certified gap of 1e-6, against SCS, Clarabel and CSDP on direct cone data and through cvxpy",
+    "CPU seconds to a certified gap of 1e-6, against SCS, Clarabel, CSDP and SDPA on direct cone data, and through cvxpy",
   async run(context) {
     const peers = [...direct, ...modelled];
     if (context.quick) {
@@ -49,7 +54,6 @@ export const exact: Suite = {
       limit,
     );
     for (const { name } of peers.slice(1)) context.skip(`${name} on wdbc n=455`, "see the largest n that it finished");
-    context.skip("SDPA, CVXOPT", "this suite does not drive them; solvers.md 1.1 has earlier numbers");
   },
 };
 

@@ -11,7 +11,7 @@ import { peersScript } from "./peersScript.js";
 
 export interface Peer {
   readonly name: string;
-  readonly solver: "SCS" | "CLARABEL";
+  readonly solver: "SCS" | "CLARABEL" | "CVXOPT";
   readonly form: "direct" | "cvxpy";
 }
 

@@ -1,5 +1,5 @@
 // The peers, as a Python script fed through standard input: one solver, one instance, one process. Needs numpy, scipy and
-// the solver's package (pip install cvxpy scs clarabel). First line in: JSON of the instance; last line out: JSON.
+// the solver's package (pip install cvxpy scs clarabel cvxopt). First line in: JSON of the instance; last line out: JSON.
 //   form "direct": hand-written sparse cone data, the smallest formulation we know (corner of Z', s and w eliminated)
 //   form "cvxpy":  the program of math.md 4.2 written literally through the modelling layer
 // cpu counts build and solve, user and system, of the one process, one thread.
@@ -22,6 +22,8 @@ try:
         import scs
     if solver == "CLARABEL":
         import clarabel
+    if solver == "CVXOPT":
+        import cvxopt
     import scipy.sparse as sp
 except ImportError as error:
     print(json.dumps(dict(absent=str(error)))); sys.exit(0)
