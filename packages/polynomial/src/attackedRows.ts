@@ -1,7 +1,9 @@
-// Blocks of attacked points for the certificate: rows read from their source, moved, and pulled back into the ball.
+// Blocks of attacked points for the certificate: rows read from their source, moved, and pulled back into the ball, or into the
+// set of moves that a sample has (moveSet.ts): nothing on immutable features, and lengths in its metric.
 
 import { type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import type { Attack } from "./certificate.js";
+import { type MoveSet, metricMatrix, metricSquare } from "./moveSet.js";
 import { unitRoundoff } from "./worstCase/rotatedForm.js";
 
 /** Rows handled at a time. */
@@ -24,6 +26,8 @@ export interface AttackMemory {
   /** Of the rows in the present block: their place in the attack, and their samples. */
   readonly active: Int32Array;
   readonly samples: Int32Array;
+  /** `[d]` */
+  readonly scratch: Float64Array;
 }
 
 export function allocate(kernels: Kernels, d: number, rank: number): AttackMemory {
@@ -33,7 +37,7 @@ export function allocate(kernels: Kernels, d: number, rank: number): AttackMemor
   const [moment, rows, moves, basis, scaledBasis, coordinates, product] = sizes.map((size) => workspace.float64(size));
   const squares = new Float64Array(rank);
   const gathered = new Float64Array(block * d);
-  const lists = { active: new Int32Array(block), samples: new Int32Array(block) };
+  const lists = { active: new Int32Array(block), samples: new Int32Array(block), scratch: new Float64Array(d) };
   return {
     rank,
     workspace,
@@ -50,16 +54,44 @@ export function allocate(kernels: Kernels, d: number, rank: number): AttackMemor
   };
 }
 
-export function loadBasis(memory: AttackMemory, source: Float64Array, rank: number, d: number): void {
+export function loadBasis(
+  memory: AttackMemory,
+  source: Float64Array,
+  rank: number,
+  d: number,
+  set: MoveSet | null,
+): void {
   memory.basis.set(source);
+  if (set) clearFixed(set, memory.basis, rank);
   for (let k = 0; k < rank; k++) {
+    if (set) {
+      memory.squares[k] = metricSquare(set, memory.basis, k * d, memory.scratch);
+      continue;
+    }
     memory.squares[k] = 0;
     for (let l = 0; l < d; l++) memory.squares[k] += source[k * d + l] ** 2;
   }
 }
 
-/** moves <- displacements of the active rows, `[count, d]`. */
-export function displace(memory: AttackMemory, attack: Attack, count: number, d: number, rank: number): void {
+/** rows <- 0 on the immutable features, `[count, d]`. */
+function clearFixed({ dimension: d, fixed }: MoveSet, rows: Float64Array, count: number): void {
+  for (let t = 0; t < count; t++) for (const k of fixed) rows[t * d + k] = 0;
+}
+
+/** moves <- displacements of the active rows, `[count, d]`, none on immutable features. */
+export function displace(
+  memory: AttackMemory,
+  attack: Attack,
+  count: number,
+  d: number,
+  rank: number,
+  set: MoveSet | null,
+): void {
+  displaceAnywhere(memory, attack, count, d, rank);
+  if (set) clearFixed(set, memory.moves, count);
+}
+
+function displaceAnywhere(memory: AttackMemory, attack: Attack, count: number, d: number, rank: number): void {
   const { workspace, active, moves, coordinates, basis, gathered } = memory;
   const { centre } = attack;
   if (centre) {
@@ -78,6 +110,44 @@ export function displace(memory: AttackMemory, attack: Attack, count: number, d:
   else workspace.gemm(false, false, count, d, rank, 1, coordinates, rank, basis, d, 0, moves, d);
 }
 
+/** How long a move is: in the plain ball when `set` is null. */
+export interface AttackLength {
+  readonly set: MoveSet | null;
+  /** Whether spreads are full covariances `[samples, d, d]`; `matrix` is then that of their trace in the set's metric. */
+  readonly full: boolean;
+  readonly matrix: Float64Array | null;
+}
+
+export function attackLength(set: MoveSet | null, full: boolean): AttackLength {
+  return { set, full, matrix: set && full ? metricMatrix(set) : null };
+}
+
+/** Trace of the covariance at `at` in the metric, of the features that move. */
+function traceOf(covariances: Float64Array, at: number, d: number, { set, matrix }: AttackLength): number {
+  let trace = 0;
+  if (!set || !matrix) {
+    for (let l = 0; l < d; l++) trace += Math.max(0, covariances[at + l * (d + 1)]);
+    return trace;
+  }
+  for (const k of set.moving) {
+    for (const l of set.moving) trace += matrix[k * d + l] * covariances[at + k * d + l];
+  }
+  return Math.max(0, trace);
+}
+
+/** A copy of covariances `[samples, d, d]` without what concerns immutable features. */
+export function movingCovariances(covariances: Float64Array, { dimension: d, fixed }: MoveSet): Float64Array {
+  if (fixed.length === 0) return covariances;
+  const kept = covariances.slice();
+  for (let at = 0; at < kept.length; at += d * d) {
+    for (const k of fixed) {
+      kept.fill(0, at + k * d, at + (k + 1) * d);
+      for (let l = 0; l < d; l++) kept[at + l * d + k] = 0;
+    }
+  }
+  return kept;
+}
+
 /** Factor that keeps a move and its spread in the ball, with room for the rounding of x + D. */
 export function pullBack(
   memory: AttackMemory,
@@ -87,25 +157,28 @@ export function pullBack(
   radius: number,
   spread: Float64Array | null,
   rank: number,
-  full: boolean,
+  length: AttackLength,
 ): number {
   if (radius === 0) return 0;
-  const { moves, squares, gathered } = memory;
+  const { moves, squares, gathered, scratch } = memory;
+  const { set } = length;
   let square = 0;
   let size = 0;
   for (let l = 0; l < d; l++) {
     square += moves[at + l] * moves[at + l];
     size += gathered[at + l] * gathered[at + l];
   }
-  if (spread && full) {
-    for (let l = 0; l < d; l++) square += Math.max(0, spread[sample * d * d + l * (d + 1)]);
+  if (set?.shape) square = metricSquare(set, moves, at, scratch);
+  if (spread && length.full) {
+    square += traceOf(spread, sample * d * d, d, length);
   } else if (spread) {
     for (let k = 0; k < rank; k++) square += Math.max(0, spread[sample * rank + k]) * squares[k];
   }
-  const allowed = radius * (1 - 4 * (d + 8) * unitRoundoff) - 2 * unitRoundoff * Math.sqrt(size);
-  const length = Math.sqrt(square);
+  const [condition, inverse] = set ? [set.condition, set.inverseSize] : [1, 1];
+  const allowed = radius * (1 - 4 * (d + 8) * unitRoundoff * condition) - 2 * unitRoundoff * inverse * Math.sqrt(size);
+  const total = Math.sqrt(square);
   // No move at all is inside however small the ball.
-  return length === 0 || length <= allowed ? 1 : Math.max(0, allowed) / length;
+  return total === 0 || total <= allowed ? 1 : Math.max(0, allowed) / total;
 }
 
 /** moment += basis' diag(spread) basis. */

@@ -3,18 +3,29 @@
 //   A = sum p_i y_i (z_i z_i' + covariance_i),  g = sum p_i y_i z_i,  s = sum p_i y_i,  z_i = x_i + D_i,
 //   LOWER BOUND = min(1, beta / max_{||u||=1} |h(u)|) * sum_i p_i   for 0 <= p_i <= hinge weight of sample i,
 // valid when every attack stays in its ball: ||D_i||^2 + trace covariance_i <= r^2. Nothing else is assumed, so any iterate
-// of any trainer gives a rigorous bound. Attacks that leave the ball by rounding are pulled back here.
+// of any trainer gives a rigorous bound. Attacks that leave the ball by rounding are pulled back here. With immutable features or an
+// ellipsoid (moveSet.ts) lengths are those of the set, and no attack moves an immutable feature.
 // For another convex loss sum_i p_i becomes sum_i conjugate_i(p_i), maximised over the admissible scalings of p (math.md 7).
 
 import { checkFinite, type NumericBatch, ShapeError } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import type { Activation } from "./activation.js";
-import { addSpread, allocate, block, displace, loadBasis, pullBack } from "./attackedRows.js";
+import {
+  addSpread,
+  allocate,
+  attackLength,
+  block,
+  displace,
+  loadBasis,
+  movingCovariances,
+  pullBack,
+} from "./attackedRows.js";
 import { bestScaling, bestSquaredScaling, largestWeight } from "./dualScaling.js";
 import { everyRow, type RowSource, rowsOf } from "./factored/rowSource.js";
 import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
 import { type LossName, lossShape } from "./marginLoss.js";
 import { createMomentSums, type MomentSums, momentSumsPay } from "./momentSums.js";
+import { type MoveOptions, type MoveSet, moveSetOf } from "./moveSet.js";
 import { createSphereSolver, type SphereExtremes } from "./sphere.js";
 import { unitRoundoff } from "./worstCase/rotatedForm.js";
 
@@ -32,7 +43,7 @@ export interface Attack {
   readonly centre?: Float64Array;
 }
 
-export interface CertificateInput {
+export interface CertificateInput extends MoveOptions {
   /** `[samples, features]` */
   readonly points: NumericBatch;
   /** +1 / -1, `[samples]` */
@@ -90,9 +101,11 @@ export interface AttackPart {
  * As the input of `lowerBound`; the points may be read block by block, and several attacks may share a sample: the sum of its
  * weights is what stays within its hinge weight.
  */
-interface CertifierInput extends Omit<CertificateInput, "points" | "attack" | "weights"> {
+interface CertifierInput extends Omit<CertificateInput, "points" | "attack" | "weights" | keyof MoveOptions> {
   readonly points: NumericBatch | RowSource;
   readonly parts: readonly AttackPart[];
+  /** What an attack may do; the ball when left out. */
+  readonly set?: MoveSet | null;
 }
 
 export interface Certifier {
@@ -149,12 +162,13 @@ export function lowerBound(input: CertificateInput, options: { kernels?: Kernels
     }
     checkFinite(values, `attack.${name}`, rank);
   }
+  const set = moveSetOf(input, d, "input");
   const {
     lowerBound: bound,
     largest,
     largestNegative,
     weightSum,
-  } = createCertifier(d, options.kernels ?? chooseKernels()).certify({ ...input, parts: [wholePart(input)] });
+  } = createCertifier(d, options.kernels ?? chooseKernels()).certify({ ...input, set, parts: [wholePart(input)] });
   return { lowerBound: bound, largest, largestNegative, weightSum };
 }
 
@@ -174,7 +188,7 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
 
   return {
     certify({ points, labels, radius, parts, hingeWeights, beta, activation, loss = "hinge", ...rest }) {
-      const { required, targets } = rest;
+      const { required, targets, set = null } = rest;
       const source = "gather" in points ? points : rowsOf(points);
       const n = source.samples;
       const shape = lossShape(loss);
@@ -193,7 +207,7 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
       const precise = exactly ? (exactSums ??= createMomentSums(d)) : null;
       precise?.clear();
       const sums = { constant: 0, weights: 0, squares: 0, spreads: 0, entries: 0 };
-      const moments: Moments = { memory, source, labels, radius, linear, precise, sums, total: weights, cap };
+      const moments: Moments = { memory, source, labels, radius, linear, precise, sums, total: weights, cap, set };
       for (const part of parts) addPart(part, moments);
       if (precise) sums.constant = precise.addTo(moment, linear);
       for (let i = 0; i < d * d; i++) moment[i] *= a;
@@ -234,6 +248,7 @@ interface Moments {
   /** Weight of each sample over all parts, `[samples]`, and its most. */
   readonly total: Float64Array;
   readonly cap: (i: number) => number;
+  readonly set: MoveSet | null;
 }
 
 /** Weight of entry t of a part, within the sample's allowance. */
@@ -246,14 +261,16 @@ function weightOf(part: AttackPart, t: number, { total, cap }: Moments): number 
 
 /** Adds the moments of one part. Not a closure of `certify`: it is compiled once. */
 function addPart(part: AttackPart, moments: Moments): void {
-  const { memory, source, labels, radius, linear, precise, sums } = moments;
+  const { memory, source, labels, radius, linear, precise, sums, set } = moments;
   const { workspace, moment, rows, moves, gathered } = memory;
   const d = linear.length;
   const { attack, samples } = part;
   const rank = attack.basis ? attack.basis.length / d : 0;
-  if (attack.basis) loadBasis(memory, attack.basis, rank, d);
+  if (attack.basis) loadBasis(memory, attack.basis, rank, d, set);
   const variances = attack.basis ? (attack.variances ?? null) : null;
-  const covariances = attack.basis ? null : (attack.covariances ?? null);
+  const full = attack.basis ? null : (attack.covariances ?? null);
+  const covariances = full && set ? movingCovariances(full, set) : full;
+  const metric = attackLength(set, covariances !== null);
   const spread = new Float64Array(rank);
   for (const sign of [1, -1]) {
     let next = 0;
@@ -267,12 +284,12 @@ function addPart(part: AttackPart, moments: Moments): void {
       }
       if (count === 0) continue;
       source.gather(memory.samples, 0, count, gathered);
-      displace(memory, attack, count, d, rank);
+      displace(memory, attack, count, d, rank, set);
       for (let t = 0; t < count; t++) {
         const i = memory.active[t];
         const p = weightOf(part, i, moments);
         const spreads = variances ?? covariances;
-        const scale = pullBack(memory, t * d, i, d, radius, spreads, rank, covariances !== null);
+        const scale = pullBack(memory, t * d, i, d, radius, spreads, rank, metric);
         const root = Math.sqrt(p);
         for (let l = 0; l < d; l++) {
           const z = gathered[t * d + l] + scale * moves[t * d + l];

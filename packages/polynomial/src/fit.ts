@@ -21,9 +21,10 @@ import type { FactoredStatus, RoundReport } from "./factored/trainFactored.js";
 import { prepareRows, type TrainingData } from "./factored/trainingData.js";
 import { type ClassWeights, hingeWeights, marginLossOf, type TrainingLoss } from "./hingeWeights.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
+import { type MoveOptions, type MoveSet, moveSetOf } from "./moveSet.js";
 import { type LiftedMatrices, liftedMatrices, type Neurons, type Quadratic } from "./quadratic.js";
 import { type ObjectiveParts, robustObjective } from "./robustObjective.js";
-import { prepareWorstCase, radiusValue, type WorstCase, type WorstCaseOracle } from "./worstCase/worstCase.js";
+import { prepareOver, radiusValue, type WorstCase, type WorstCaseOracle } from "./worstCase/worstCase.js";
 
 /** One round of the factored trainer. */
 export interface RoundEvent extends RoundReport {
@@ -40,8 +41,8 @@ export interface IterationEvent extends IterationReport {
 
 export type FitEvent = RoundEvent | IterationEvent;
 
-export interface FitOptions extends WorkOptions<FitEvent> {
-  /** l2 radius of the adversary in feature space; 0 trains the non-robust network. */
+export interface FitOptions extends WorkOptions<FitEvent>, MoveOptions {
+  /** l2 radius of the adversary in feature space (of z where `ellipsoid` is given); 0 trains the non-robust network. */
   readonly radius: number | Radius;
   /** Weight of sum |alpha_j|, > 0. Default 1e-3. */
   readonly beta?: number;
@@ -125,7 +126,7 @@ export interface FitResult {
   readonly warnings: readonly Warning[];
   /** The pair (Z, Z') of the convex program that this network stands for (math.md 3). */
   matrices(): LiftedMatrices;
-  /** Exact worst case of this network; prepared at the first call. Same contract as the function `worstCase`. */
+  /** Exact worst case of this network over what it was trained against; prepared at the first call. As the function `worstCase`. */
   worstCase(points: NumericBatch, labels: SignLabels, radius: number | Radius): WorstCase;
 }
 
@@ -134,7 +135,7 @@ const handOverEvaluations = 1500;
 const factoredOptions = ["maxRounds", "maxEvaluations", "stepsPerRound", "maxNeurons", "smoothing"] as const;
 const knownOptions = [
   ...["radius", "beta", "activation", "loss", "classWeights", "sampleWeights", "hardMargins", "method", "tolerance"],
-  ...["warmStart", "maxIterations", "timeLimitSeconds", "kernels", "signal", "onEvent"],
+  ...["warmStart", "immutable", "ellipsoid", "maxIterations", "timeLimitSeconds", "kernels", "signal", "onEvent"],
   ...factoredOptions,
 ];
 
@@ -201,6 +202,7 @@ function fitAny(
   const weights = hingeWeights(labels, options);
   const loss = marginLossOf(options.loss ?? "mean-hinge");
   const required = requiredFlags(options.hardMargins, samples);
+  const set = moveSetOf(options, features);
   const timeLimit = options.timeLimitSeconds ?? Number.POSITIVE_INFINITY;
   const { method: request = "auto", tolerance: wanted } = options;
   const choice = chooseMethod({
@@ -214,7 +216,7 @@ function fitAny(
     factoredOptions: factoredOptions.some((name) => options[name] !== undefined),
     inMemory: points !== null,
   });
-  const common = { labels: Float64Array.from(labels), radius, beta, activation };
+  const common = { labels: Float64Array.from(labels), radius, beta, activation, set };
 
   const exact = (tolerance: number): Trained => {
     if (points === null) throw new Error("the exact trainer was chosen for points outside memory");
@@ -230,6 +232,7 @@ function fitAny(
     const objective = robustObjective(outcome.quadratic, points, labels, radius, weights, beta, kernels, {
       loss,
       required,
+      set,
     });
     const warmStart = options.warmStart && !options.warmStart.state ? "rejected" : outcome.warmStart;
     return { ...outcome, objective, evaluations: 0, warmStart };
@@ -295,7 +298,7 @@ function fitAny(
     kernels: kernels.name,
     seed: null,
     warnings: warningsFor(trained.status, gap, tolerance),
-    ...withQuestions({ neurons, quadratic }, kernels),
+    ...withQuestions({ neurons, quadratic }, kernels, set),
   };
 }
 
@@ -303,12 +306,13 @@ function fitAny(
 export function withQuestions(
   { neurons, quadratic }: Pick<FitResult, "neurons" | "quadratic">,
   kernels?: Kernels,
+  set: MoveSet | null = null,
 ): Pick<FitResult, "matrices" | "worstCase"> {
   let oracle: WorstCaseOracle | null = null;
   return {
     matrices: () => liftedMatrices(neurons, quadratic.dimension),
     worstCase(points, labels, radius) {
-      oracle ??= prepareWorstCase(quadratic, kernels ? { kernels } : {});
+      oracle ??= prepareOver(quadratic, set, kernels ?? chooseKernels());
       return oracle.solve(points, labels, radius);
     },
   };

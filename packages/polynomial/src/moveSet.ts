@@ -5,7 +5,6 @@
 
 import { SettingError } from "@worstcase/core";
 import { checkEllipsoid } from "./ellipsoid.js";
-import { unitRoundoff } from "./worstCase/rotatedForm.js";
 
 export interface MoveOptions {
   /** Indices of features that perturbations leave as they are, such as a category or an age (math.md 12.5). Default: none. */
@@ -25,6 +24,9 @@ export interface MoveSet {
   readonly fixed: Int32Array;
   /** P, with the identity on the fixed features; null for the identity. `[d, d]` */
   readonly shape: Float64Array | null;
+  /** Bounds of ||P^-1|| and of ||P|| ||P^-1||; both 1 for the identity. */
+  readonly inverseSize: number;
+  readonly condition: number;
 }
 
 /** Null for the plain ball. Throws SettingError, ShapeError or DataError on misuse. */
@@ -36,8 +38,19 @@ export function moveSetOf(options: MoveOptions, dimension: number, prefix = "opt
   const held = new Uint8Array(dimension);
   for (const k of fixed) held[k] = 1;
   const moving = Int32Array.from({ length: dimension }, (_, k) => k).filter((k) => held[k] === 0);
-  const shape = ellipsoid ? (fixed.length === 0 ? ellipsoid : section(ellipsoid, moving, dimension)) : null;
-  return { dimension, moving, fixed, shape };
+  const plain = { dimension, moving, fixed, shape: null, inverseSize: 1, condition: 1 };
+  if (!ellipsoid) return plain;
+  const shape = fixed.length === 0 ? ellipsoid : section(ellipsoid, moving, dimension);
+  let [size, inverse] = [0, 0];
+  for (const value of shape) size += value * value;
+  const matrix = metricMatrix({ ...plain, shape });
+  for (let k = 0; k < dimension; k++) inverse += matrix[k * (dimension + 1)];
+  return { ...plain, shape, inverseSize: Math.sqrt(inverse), condition: Math.sqrt(size * inverse) };
+}
+
+/** Just the moves of some options. */
+export function movesOf({ immutable, ellipsoid }: MoveOptions): MoveOptions {
+  return { ...(immutable && { immutable }), ...(ellipsoid && { ellipsoid }) };
 }
 
 /** Ascending; at least one feature must be left to move. */
@@ -101,6 +114,14 @@ function section(L: Float64Array, moving: Int32Array, d: number): Float64Array {
   return shape;
 }
 
+/** Whether two sets allow the same moves. */
+export function sameSet(one: MoveSet | null, other: MoveSet | null): boolean {
+  if (one === null || other === null) return one === other;
+  const equal = (a: ArrayLike<number> | null, b: ArrayLike<number> | null) =>
+    a === null || b === null ? a === b : a.length === b.length && Array.from(a).every((value, k) => value === b[k]);
+  return equal(one.moving, other.moving) && equal(one.shape, other.shape);
+}
+
 /** rows <- P' rows with zeros on the fixed features: directions as the adversary sees them. `[count, d]`, in place. */
 export function projectRows({ dimension: d, fixed, shape }: MoveSet, rows: Float64Array, count: number): void {
   for (let j = 0, at = 0; j < count; j++, at += d) {
@@ -130,7 +151,12 @@ export function displaceRows({ dimension: d, fixed, shape }: MoveSet, rows: Floa
 }
 
 /** Squared length of P^-1 v for the row v at `at`; `scratch` `[d]`. */
-export function metricSquare({ dimension: d, shape }: MoveSet, rows: Float64Array, at: number, scratch: Float64Array) {
+export function metricSquare(
+  { dimension: d, shape }: MoveSet,
+  rows: Float64Array,
+  at: number,
+  scratch: Float64Array,
+): number {
   let square = 0;
   for (let k = 0; k < d; k++) {
     let rest = rows[at + k];
@@ -161,15 +187,4 @@ export function metricMatrix({ dimension: d, shape }: MoveSet): Float64Array {
     }
   }
   return matrix;
-}
-
-/** Bound of ||P^-1|| times what rounding does to a product with P, relative to ||z||. 0 for the identity. */
-export function metricRounding(set: MoveSet): number {
-  const { dimension: d, shape } = set;
-  if (!shape) return 0;
-  let [size, inverse] = [0, 0];
-  for (const value of shape) size += value * value;
-  const matrix = metricMatrix(set);
-  for (let k = 0; k < d; k++) inverse += matrix[k * d + k];
-  return 4 * (d + 4) * unitRoundoff * Math.sqrt(size * inverse);
 }

@@ -3,12 +3,13 @@
 // Used to report every trained network, whatever trained it; an upper bound of the optimum.
 
 import type { NumericBatch, Radius } from "@worstcase/core";
-import type { Kernels } from "@worstcase/linalg";
+import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import { everyRow, type RowSource } from "./factored/rowSource.js";
 import type { SignLabels } from "./inputs.js";
 import { lossShape, type MarginLoss } from "./marginLoss.js";
-import type { Quadratic } from "./quadratic.js";
-import { prepareWorstCase, type WorstCaseOracle } from "./worstCase/worstCase.js";
+import { type MoveOptions, type MoveSet, moveSetOf } from "./moveSet.js";
+import { checkQuadratic, type Quadratic } from "./quadratic.js";
+import { prepareOver, type WorstCaseOracle } from "./worstCase/worstCase.js";
 
 /** Rows at a time when they are read from a source. */
 const chunk = 4096;
@@ -21,11 +22,13 @@ export interface ObjectiveParts {
   readonly regulariser: number;
 }
 
-export interface ObjectiveVariant {
+export interface ObjectiveVariant extends MoveOptions {
   /** Default `hinge`. */
   readonly loss?: MarginLoss;
   /** Nonzero marks samples whose worst margin must be at least 1 and that carry no loss, `[samples]`. */
   readonly required?: Uint8Array | null;
+  /** What the adversary may do. @internal */
+  readonly set?: MoveSet | null;
 }
 
 /** Throws on the same misuse as `worstCase`. hingeWeights: `[samples]`; the quadratic must carry its neurons. */
@@ -37,10 +40,12 @@ export function robustObjective(
   hingeWeights: Float64Array,
   beta: number,
   kernels?: Kernels,
-  { loss: name = "hinge", required = null }: ObjectiveVariant = {},
+  { loss: name = "hinge", required = null, set = null, ...options }: ObjectiveVariant = {},
 ): ObjectiveParts {
   const shape = lossShape(name);
-  const oracle = prepareWorstCase(quadratic, kernels ? { kernels } : {});
+  checkQuadratic(quadratic);
+  const moves = set ?? moveSetOf(options, quadratic.dimension);
+  const oracle = prepareOver(quadratic, moves, kernels ?? chooseKernels());
   const values =
     "gather" in points
       ? streamedMargins(oracle, points, labels, radius)

@@ -7,8 +7,9 @@ import { symmetrise } from "./scaledBlock.js";
 
 /** Adds to rightSide `[N]` what the samples contribute; dualChange holds dY + Y + sym(Y dS S^-1) afterwards. */
 export function beginBallDirection(blocks: BallBlocks, mu: number, corrected: boolean, rightSide: Float64Array): void {
-  const { problem, layout, workspace, n, m, inverse, dualChange, correction } = blocks;
-  const { order: p, features: d, entries, free } = layout;
+  const { problem, layout, workspace, n, m, q: p, inverse, dualChange, correction } = blocks;
+  const { order, entries, free } = layout;
+  const d = p - 1;
   const pp = p * p;
   const corner = pp - 1;
   if (corrected) for (let k = 0, size = n * pp; k < size; k++) dualChange[k] = mu * inverse[k] - correction[k];
@@ -39,7 +40,7 @@ export function beginBallDirection(blocks: BallBlocks, mu: number, corrected: bo
   }
   const { lifted, unit, rows } = blocks;
   sumLifted(blocks, dualChange);
-  for (let a = 0, k = 0; a < p; a++) for (let b = a; b < p; b++, k++) unit[k] = lifted[a * p + b];
+  for (let a = 0, k = 0; a < order; a++) for (let b = a; b < order; b++, k++) unit[k] = lifted[a * order + b];
   weigh(layout, unit, 0, 1);
   workspace.gemv(true, n + m, entries, -1, rows, entries, reduced, 1, unit);
   for (let k = 0; k < free; k++) rightSide[k] += unit[k];
@@ -52,8 +53,8 @@ export function finishBallDirection(
   pair: Float64Array,
   keepCorrection: boolean,
 ): void {
-  const { problem, layout, workspace, n, m, rows, moved, reduced, unit, l11, l21, l22 } = blocks;
-  const { order: p, entries, free } = layout;
+  const { problem, layout, workspace, n, m, q: p, rows, moved, reduced, unit, l11, l21, l22 } = blocks;
+  const { entries, free } = layout;
   const pp = p * p;
   for (let k = 0; k < free; k++) unit[k] = vector[k];
   unit[free] = 0;

@@ -9,8 +9,9 @@ import { symmetrise } from "./scaledBlock.js";
 
 /** Adds to the lower triangle of hessian `[N, N]`; `k` `[N, N]` is scratch. */
 export function addBallHessian(blocks: BallBlocks, k: Float64Array, hessian: Float64Array): void {
-  const { layout, workspace, n, m, inverse, dual, rows } = blocks;
-  const { order: p, features: d, entries } = layout;
+  const { layout, workspace, n, m, q: p, inverse, dual, rows } = blocks;
+  const { entries } = layout;
+  const d = p - 1;
   const pp = p * p;
   const corner = pp - 1;
   const second = rows.subarray(n * entries);
@@ -60,33 +61,39 @@ export function addBallHessian(blocks: BallBlocks, k: Float64Array, hessian: Flo
 }
 
 /** target <- (or +=) gradient of the corner of block i: y sym(T Y e (T S^-1 e)'), weighted. */
-function addCornerRow(
-  { problem, layout, data, dual, inverse, unit }: BallBlocks,
-  i: number,
-  target: Float64Array,
-  from: number,
-  first: boolean,
-): void {
-  const { labels, radius: r } = problem;
+function addCornerRow(blocks: BallBlocks, i: number, target: Float64Array, from: number, first: boolean): void {
+  const { problem, layout, q, reach, data, dual, inverse, unit } = blocks;
+  const { labels } = problem;
   const { features: d, order: p, entries } = layout;
-  const at = i * p * p;
   const y = labels[i];
-  const yc = dual[at + p * p - 1];
-  const sc = inverse[at + p * p - 1];
-  let next = 0;
-  for (let a = 0; a < p; a++) {
-    const va = a < d ? r * dual[at + a * p + d] + yc * data[i * d + a] : yc;
-    const ua = a < d ? r * inverse[at + a * p + d] + sc * data[i * d + a] : sc;
-    for (let b = a; b < d; b++) {
-      const vb = r * dual[at + b * p + d] + yc * data[i * d + b];
-      const ub = r * inverse[at + b * p + d] + sc * data[i * d + b];
-      unit[next++] = 0.5 * (va * ub + ua * vb);
-    }
-    unit[next++] = 0.5 * (va * sc + ua * yc);
+  const yc = dual[(i + 1) * q * q - 1];
+  const sc = inverse[(i + 1) * q * q - 1];
+  // T Y e and T S^-1 e without their last entries
+  const [v, u] = [blocks.columnDual, blocks.columnInverse];
+  for (let a = 0; a < d; a++) {
+    v[a] = yc * data[i * d + a];
+    u[a] = sc * data[i * d + a];
   }
+  const r = problem.radius;
+  for (let c = 0, k = i * q * q + q - 1; c < q - 1; c++, k += q) {
+    if (!reach) {
+      v[c] += r * dual[k];
+      u[c] += r * inverse[k];
+      continue;
+    }
+    for (let a = 0; a < d; a++) {
+      const factor = r * reach[a * (q - 1) + c];
+      v[a] += factor * dual[k];
+      u[a] += factor * inverse[k];
+    }
+  }
+  v[d] = yc;
+  u[d] = sc;
+  let next = 0;
+  for (let a = 0; a < p; a++) for (let b = a; b < p; b++) unit[next++] = 0.5 * (v[a] * u[b] + u[a] * v[b]);
   weigh(layout, unit, 0, y);
-  if (first) for (let q = 0; q < entries; q++) target[from + q] = unit[q];
-  else for (let q = 0; q < entries; q++) target[from + q] += unit[q];
+  if (first) for (let k = 0; k < entries; k++) target[from + k] = unit[k];
+  else for (let k = 0; k < entries; k++) target[from + k] += unit[k];
 }
 
 /** hessian -= rows' rows. Required samples keep the plain corner gradient: their slack is prescribed, not eliminated. */

@@ -4,7 +4,8 @@
 // one slack. Attack of block i: Y_i = p [P, m; m', 1] in units of r.
 
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
-import { ballMemory, createBallBlocks, slackOf } from "./ballBlocks.js";
+import type { MoveSet } from "../moveSet.js";
+import { ballMemory, createBallBlocks, slackOf, spreadBlock } from "./ballBlocks.js";
 import { beginBallDirection, finishBallDirection } from "./ballDirection.js";
 import { addBallHessian } from "./ballHessian.js";
 import { emptyBallState, restoreBall, saveBall, startBall, startBallAt } from "./ballStart.js";
@@ -12,8 +13,8 @@ import type { Dimensions, Layout } from "./layout.js";
 import type { DualMoments, SampleProblem, SampleTerm } from "./sampleTerm.js";
 
 /** Numbers of workspace memory that `createBallSamples` takes. */
-export function ballSamplesSize(count: number, dimensions: Dimensions): number {
-  return workspaceSize(...ballMemory(count, dimensions));
+export function ballSamplesSize(count: number, dimensions: Dimensions, set: MoveSet | null): number {
+  return workspaceSize(...ballMemory(count, dimensions, set));
 }
 
 export function createBallSamples(problem: SampleProblem, layout: Layout, workspace: Workspace): SampleTerm {
@@ -21,9 +22,11 @@ export function createBallSamples(problem: SampleProblem, layout: Layout, worksp
   const { n, m, slackBlocks, inverse, dual, change, dualChange, status, scalar, search, bounded } = blocks;
   const { multiplier, multiplierDual, multiplierChange, multiplierDualChange } = blocks;
   const { slack, slackDual, slackChange, slackDualChange } = blocks;
-  const { weights, required, loss, radius: r } = problem;
-  const { features: d, order: p } = layout;
+  const { weights, required, loss } = problem;
+  const { features: d, order } = layout;
+  const p = blocks.q;
   const pp = p * p;
+  const spread = new Float64Array(order * order);
   const moments: { weights: Float64Array; displacements: Float64Array; covariances: Float64Array | null } = {
     weights: new Float64Array(n),
     displacements: new Float64Array(0),
@@ -133,15 +136,14 @@ export function createBallSamples(problem: SampleProblem, layout: Layout, worksp
       }
       const { weights: w, displacements, covariances } = moments as DualMoments & { covariances: Float64Array };
       for (let i = 0; i < n; i++) {
-        const at = i * pp;
-        const weight = dual[at + pp - 1];
+        spreadBlock(blocks, dual, i, spread);
+        const weight = spread[order * order - 1];
         w[i] = weight;
         for (let a = 0; a < d; a++) {
-          const mean = dual[at + a * p + d] / weight;
-          displacements[i * d + a] = r * mean;
+          const mean = spread[a * order + d] / weight;
+          displacements[i * d + a] = mean;
           for (let b = 0; b < d; b++) {
-            const moment = dual[at + a * p + b] / weight - (mean * dual[at + b * p + d]) / weight;
-            covariances[i * d * d + a * d + b] = r * r * moment;
+            covariances[i * d * d + a * d + b] = (spread[a * order + b] - mean * spread[b * order + d]) / weight;
           }
         }
       }

@@ -10,8 +10,8 @@ const startSlack = 0.02;
 
 /** S_i = diag(l, .., l, corner) and Y_i = mu S_i^-1 at U = 0. */
 export function startBall(blocks: BallBlocks, mu: number): void {
-  const { problem, layout, n, m, dual, multiplier, multiplierDual, slack, slackDual, bounded } = blocks;
-  const { order: p, features: d } = layout;
+  const { problem, n, m, q: p, dual, multiplier, multiplierDual, slack, slackDual, bounded } = blocks;
+  const d = p - 1;
   const pp = p * p;
   multiplier.fill(startSlack * p);
   multiplierDual.fill(mu / (startSlack * p));
@@ -28,10 +28,10 @@ export function startBall(blocks: BallBlocks, mu: number): void {
   }
 }
 
-export function emptyBallState({ n, m, layout, problem }: BallBlocks): SampleState {
+export function emptyBallState({ n, m, q, problem }: BallBlocks): SampleState {
   const make = (count: number) => new Float64Array(count);
   return {
-    ...{ radius: problem.radius, dual: make(n * layout.order ** 2), multiplier: make(n), multiplierDual: make(n) },
+    ...{ radius: problem.radius, dual: make(n * q * q), multiplier: make(n), multiplierDual: make(n) },
     ...{ slack: make(m), slackDual: make(m) },
   };
 }
@@ -55,9 +55,8 @@ export function startBallAt(blocks: BallBlocks, pair: Float64Array, mu: number):
 
 /** A function that puts l and x of one sample, and their duals, at its centre for U. */
 function createCentring(blocks: BallBlocks, pair: Float64Array): (i: number, mu: number) => void {
-  const { problem, layout, workspace, slackBlocks, square, unit, multiplier, multiplierDual, slack, slackDual } =
-    blocks;
-  const { features: d, order: p } = layout;
+  const { problem, q: p, workspace, slackBlocks, square, unit, multiplier, multiplierDual, slack, slackDual } = blocks;
+  const d = p - 1;
   const { labels, targets, weights } = problem;
   multiplier.fill(0);
   slack.set(targets.subarray(0, slack.length));
@@ -89,8 +88,7 @@ function createCentring(blocks: BallBlocks, pair: Float64Array): (i: number, mu:
 }
 
 /** Y_i = mu S_i^-1; NaN, which no start survives, when S_i is not positive definite. */
-function centreDual({ layout, workspace, dual, slackBlocks }: BallBlocks, i: number, mu: number): void {
-  const p = layout.order;
+function centreDual({ q: p, workspace, dual, slackBlocks }: BallBlocks, i: number, mu: number): void {
   const block = dual.subarray(i * p * p, (i + 1) * p * p);
   block.set(slackBlocks.subarray(i * p * p, (i + 1) * p * p));
   const failed = workspace.potrf(p, block, p) !== 0;
@@ -107,15 +105,19 @@ export function restoreBall(
   mu: number,
   dualScale: number,
 ): void {
-  const { problem, layout, n, dual, multiplier, multiplierDual, slack, slackDual, bounded, slackBlocks } = blocks;
+  const { problem, layout, n, q: p, dual, multiplier, multiplierDual, slack, slackDual, bounded, slackBlocks } = blocks;
   const { weights, targets, loss, required, radius: r } = problem;
-  const { order: p, features: d, lift } = layout;
+  const { order, features, lift } = layout;
   const pp = p * p;
   const corner = pp - 1;
   // A multiplier that makes y F11 + lambda I positive definite whatever the sign, for samples seen first.
   let square = 0;
-  for (let a = 0; a < d; a++) for (let b = 0; b < d; b++) square += (lift[a * p + b] * pair[a * p + b]) ** 2;
-  const bend = Math.sqrt(square);
+  for (let a = 0; a < features; a++) {
+    for (let b = 0; b < features; b++) square += (lift[a * order + b] * pair[a * order + b]) ** 2;
+  }
+  let widest = 0;
+  for (const entry of blocks.reach ?? []) widest += entry * entry;
+  const bend = Math.sqrt(square) * (blocks.reach ? widest : 1);
   const centred = (i: number) => place[i] < 0 && bounded[i] !== 0 && !loss.curved;
   const centre = place.some((_, i) => centred(i)) ? createCentring(blocks, pair) : null;
   for (let i = 0; i < n; i++) {

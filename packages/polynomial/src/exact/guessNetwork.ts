@@ -28,7 +28,7 @@ export interface Guess {
 
 /** The network found and its worst margins; null where nothing but the zero network was. */
 export function guessNetwork(problem: ObjectiveProblem, shouldStop: () => boolean): Guess | null {
-  const { data, labels, hingeWeights, radius, beta, activation } = problem;
+  const { data, labels, hingeWeights, radius, beta, activation, set = null } = problem;
   const { dimension: d, maxNeurons, buffers, rows } = data;
   const certifier = createCertifier(d, data.kernels);
   const objective = createObjective(problem);
@@ -51,6 +51,7 @@ export function guessNetwork(problem: ObjectiveProblem, shouldStop: () => boolea
       hingeWeights,
       beta,
       activation,
+      set,
     });
     let mass = 0;
     for (let k = 0; k < count * d; k++) mass += neurons[k] * neurons[k];

@@ -10,6 +10,7 @@ import { ResourceError, throwIfAborted } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
 import { type Certifier, createCertifier, wholePart } from "../certificate.js";
+import type { MoveSet } from "../moveSet.js";
 import { ballSamplesSize, createBallSamples } from "./ballSamples.js";
 import { keepCompiled } from "./keepCompiled.js";
 import { createLayout, dimensionsOf } from "./layout.js";
@@ -114,12 +115,12 @@ const shortWarmStep = { iterate: 0.1, network: 0.01 };
 const warmTrial = 8;
 
 /** Numbers of workspace memory that a solve takes. */
-export function interiorSize(count: number, features: number, radius: number): number {
+export function interiorSize(count: number, features: number, radius: number, set: MoveSet | null = null): number {
   const dimensions = dimensionsOf(features);
   const { entries } = dimensions;
   const samples =
     radius > 0
-      ? ballSamplesSize(count, dimensions)
+      ? ballSamplesSize(count, dimensions, set)
       : Math.max(pointSamplesSize(count, dimensions), squaredPointsSize(count, dimensions));
   return samples + workspaceSize(...weightPairSizes(dimensions), entries * entries, entries * entries, entries);
 }
@@ -324,8 +325,8 @@ function complementarity(term: SampleTerm, pair: WeightPair): number {
   return term.complementarity() + pair.positive.complementarity() + pair.negative.complementarity();
 }
 
-function takeMemory(kernels: Kernels, { count, features, radius, paired }: SampleProblem) {
-  const size = interiorSize(count, features, radius);
+function takeMemory(kernels: Kernels, { count, features, radius, paired, set }: SampleProblem) {
+  const size = interiorSize(count, features, radius, set);
   try {
     return kernels.workspace(size);
   } catch (error) {
@@ -343,7 +344,7 @@ function takeMemory(kernels: Kernels, { count, features, radius, paired }: Sampl
 
 /** The best lower bound of all iterates and the attack that proves it. */
 function createBound({ samples, beta, activation }: InteriorProblem, certifier: Certifier) {
-  const { count, features, points, labels, targets, weights: kappa, required, radius, loss } = samples;
+  const { count, features, points, labels, targets, weights: kappa, required, radius, loss, set } = samples;
   const batch = { data: points, shape: [count, features] as const };
   let value = Number.NEGATIVE_INFINITY;
   const weights = new Float64Array(count);
@@ -367,6 +368,7 @@ function createBound({ samples, beta, activation }: InteriorProblem, certifier: 
         loss: loss.name,
         targets,
         required,
+        set,
       });
       if (!(lowerBound > value)) return;
       value = lowerBound;

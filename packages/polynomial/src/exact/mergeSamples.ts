@@ -2,6 +2,7 @@
 
 import type { NumericBatch } from "@worstcase/core";
 import type { LossShape } from "../marginLoss.js";
+import type { MoveSet } from "../moveSet.js";
 import type { SampleProblem } from "./sampleTerm.js";
 import type { ExactProblem } from "./trainExact.js";
 
@@ -59,6 +60,7 @@ export function subset(
   d: number,
   loss: LossShape,
   radius: number,
+  set: MoveSet | null,
 ): SampleProblem {
   const points = new Float64Array(working.length * d);
   for (const [k, i] of working.entries()) points.set(samples.points.subarray(i * d, (i + 1) * d), k * d);
@@ -74,5 +76,6 @@ export function subset(
     paired: false,
     weights: Float64Array.from(working, (i) => samples.weights[i]),
     required: Uint8Array.from(working, (i) => samples.required[i]),
+    set,
   };
 }

@@ -2,6 +2,7 @@
 // sample), pointSamples (r = 0, one scalar inequality per sample) and squaredPoints (r = 0, regression). All memory is taken when they are made.
 
 import type { LossShape } from "../marginLoss.js";
+import type { MoveSet } from "../moveSet.js";
 
 /** The samples of one solve. */
 export interface SampleProblem {
@@ -24,6 +25,8 @@ export interface SampleProblem {
   readonly required: Uint8Array;
   readonly loss: LossShape;
   readonly radius: number;
+  /** What the adversary may do within the radius; null for the ball. */
+  readonly set: MoveSet | null;
 }
 
 /** Moments of the attack on one sample after a solve: weight p, mean displacement, second moments (may be absent). */
@@ -39,7 +42,7 @@ export interface DualMoments {
 /** The variables of a term, kept for a warm start. */
 export interface SampleState {
   readonly radius: number;
-  /** Dual matrices `[count, p, p]` in units of the radius, or the scalars `[count]` of r = 0. */
+  /** Dual matrices `[count, m + 1, m + 1]` of m moving features in units of the radius, or the scalars `[count]` of r = 0. */
   readonly dual: Float64Array;
   /** lambda_i `[count]`; empty for r = 0. */
   readonly multiplier: Float64Array;

@@ -9,12 +9,13 @@
 import { type NumericBatch, throwIfAborted } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
-import { type Attack, lowerBound } from "../certificate.js";
+import { type Attack, createCertifier, wholePart } from "../certificate.js";
 import { prepareTrainingData } from "../factored/trainingData.js";
 import { lossShape, type MarginLoss } from "../marginLoss.js";
+import { type MoveSet, sameSet } from "../moveSet.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import type { ObjectiveParts } from "../robustObjective.js";
-import { prepareWorstCase } from "../worstCase/worstCase.js";
+import { prepareOver } from "../worstCase/worstCase.js";
 import { type Guess, guessNetwork } from "./guessNetwork.js";
 import { type InteriorStart, type InteriorState, type IterationReport, solveInterior } from "./interiorPoint.js";
 import { mergeSamples, subset } from "./mergeSamples.js";
@@ -34,6 +35,8 @@ export interface ExactProblem {
   readonly beta: number;
   readonly activation: Activation;
   readonly kernels: Kernels;
+  /** What the adversary may do within the radius; null for the ball. */
+  readonly set: MoveSet | null;
   /** Of an earlier fit to the same or nearly the same samples. */
   readonly warmStart: ExactState | null;
 }
@@ -49,6 +52,8 @@ export interface ExactState {
   readonly neurons: Neurons;
   /** @internal */
   readonly loss: MarginLoss;
+  /** @internal */
+  readonly set: MoveSet | null;
 }
 
 export interface ExactSettings {
@@ -91,7 +96,7 @@ const largestMass = 1e8;
 export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks: ExactHooks): ExactOutcome {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  const { radius, beta, activation, kernels, loss } = problem;
+  const { radius, beta, activation, kernels, loss, set } = problem;
   const d = problem.points.shape[1];
   const samples = mergeSamples(problem);
   const { count: n, batch } = samples;
@@ -110,7 +115,7 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   let bound = Number.NEGATIVE_INFINITY;
   for (let round = 0; ; round++) {
     const solved = working;
-    const part = subset(samples, working, d, shape, inner);
+    const part = subset(samples, working, d, shape, inner, set);
     const outcome = solveInterior(
       {
         samples: part,
@@ -157,18 +162,20 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
       loss,
       required: part.required,
     };
-    bound = Math.max(bound, lowerBound(dual, { kernels }).lowerBound);
+    const { attack: _, weights: dualWeights, ...data } = dual;
+    const parts = [wholePart({ attack, weights: dualWeights })];
+    bound = Math.max(bound, createCertifier(d, kernels).certify({ ...data, parts, set }).lowerBound);
     if (outcome.status === "infeasible") return result("infeasible");
     const candidate = pruneNetwork(outcome, d + 1, activation, kernels, pruning, evaluate);
     if (outcome.state) {
       const keys = Array.from(working, (i) => samples.keys[i]);
-      state = { kind: "exact", interior: outcome.state, keys, neurons: candidate.neurons, loss };
+      state = { kind: "exact", interior: outcome.state, keys, neurons: candidate.neurons, loss, set };
     }
     // Nothing at all is preferred to neurons that earn less than the allowance of pruning.
     const earned = best.objective.total - candidate.objective.total;
     if (earned > (best.neurons.weights.length === 0 ? pruning * candidate.objective.total : 0)) best = candidate;
     // Points of very different sizes leave rounding in the dual weights.
-    if (outcome.status === "stalled" && gapOf(best.objective.total) > settings.tolerance && !hard) {
+    if (outcome.status === "stalled" && gapOf(best.objective.total) > settings.tolerance && !hard && !set) {
       bound = Math.max(bound, polishDual(dual, best.neurons, kernels));
     }
     const missing = missed(candidate.margins);
@@ -197,7 +204,8 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     };
   }
 
-  function serves({ interior, neurons, loss: earlier }: ExactState): boolean {
+  function serves({ interior, neurons, loss: earlier, set: earlierSet }: ExactState): boolean {
+    if (!sameSet(set, earlierSet)) return false;
     const { a, b, c } = neurons.activation;
     const same = a === activation.a && b === activation.b && c === activation.c && earlier === loss;
     const order = d + 1;
@@ -225,7 +233,7 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
       q[k] = activation.b * difference[k * (d + 1) + d];
     }
     const quadratic = { dimension: d, Q, q, s: activation.c * difference[(d + 1) ** 2 - 1] };
-    return prepareWorstCase(quadratic, { kernels }).solve(batch, samples.labels, radius, { points: false }).values;
+    return prepareOver(quadratic, set, kernels).solve(batch, samples.labels, radius, { points: false }).values;
   }
 
   function atNetwork({ vectors, signs, margins }: Guess): InteriorStart {
@@ -258,7 +266,7 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   function evaluate(neurons: Neurons): Candidate {
     let network = neurons;
     let quadratic = quadraticFromNeurons(network, d);
-    let margins = prepareWorstCase(quadratic, { kernels }).solve(batch, samples.labels, radius, {
+    let margins = prepareOver(quadratic, set, kernels).solve(batch, samples.labels, radius, {
       points: false,
     }).values;
     if (hard) {
@@ -315,7 +323,7 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     const data = prepareTrainingData(batch, { kernels });
     const { labels, weights } = samples;
     const late = () => hooks.signal?.aborted === true || seconds() > settings.timeLimitSeconds;
-    guessed = guessNetwork({ data, labels, hingeWeights: weights, radius, beta, activation }, late);
+    guessed = guessNetwork({ data, labels, hingeWeights: weights, radius, beta, activation, set }, late);
     throwIfAborted(hooks.signal, "training");
     if (!guessed) return all;
     // Too few samples leave directions free in which the others are violated.

@@ -28,7 +28,7 @@ export interface ConstantPair {
 }
 
 export function constantPair(problem: ObjectiveProblem): ConstantPair {
-  const { data, labels, hingeWeights, activation, radius } = problem;
+  const { data, labels, hingeWeights, activation, radius, set = null } = problem;
   const { samples: n, dimension: d, rows, buffers, kernels, maxNeurons } = data;
   const mass = [0, 0];
   const side = (i: number) => (labels[i] > 0 ? 1 : 0);
@@ -134,7 +134,8 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
   }
 
   function match(accept?: (part: AttackPart) => boolean): AttackPart | null {
-    if (!(radius > 0) || !(lightest > 0)) return null;
+    // A match moves every feature by a plain length.
+    if (set || !(radius > 0) || !(lightest > 0)) return null;
     const whole = few.length === n;
     const trial = matchClasses(problem, matched(few, mass[1 - lighter]), moments, whole ? accept : undefined);
     if (!trial || whole) return trial?.part ?? null;

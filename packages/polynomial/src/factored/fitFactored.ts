@@ -32,13 +32,13 @@ export interface FactoredFit {
 
 export function fitFactored(problem: ObjectiveProblem, settings: FactoredSettings, hooks: FactoredHooks): FactoredFit {
   const started = performance.now();
-  const { data, labels, hingeWeights, radius, beta, activation } = problem;
+  const { data, labels, hingeWeights, radius, beta, activation, set = null } = problem;
   const start = startFromSample(problem, settings, hooks);
   const left = settings.timeLimitSeconds - (performance.now() - started) / 1000;
   const outcome = trainFactored(problem, { ...settings, timeLimitSeconds: left }, hooks, start);
   const neurons: Neurons = { directions: outcome.directions, weights: outcome.weights, activation };
   const quadratic = quadraticFromNeurons(neurons, data.dimension);
-  const objective = robustObjective(quadratic, data.rows, labels, radius, hingeWeights, beta, data.kernels);
+  const objective = robustObjective(quadratic, data.rows, labels, radius, hingeWeights, beta, data.kernels, { set });
   const { lowerBound } = createCertifier(data.dimension, data.kernels).certify({
     points: data.points ?? data.rows,
     labels,
@@ -47,6 +47,7 @@ export function fitFactored(problem: ObjectiveProblem, settings: FactoredSetting
     hingeWeights,
     beta,
     activation,
+    set,
   });
   const { status, rounds: iterations, evaluations } = outcome;
   return { status, neurons, quadratic, objective, lowerBound, iterations, evaluations };

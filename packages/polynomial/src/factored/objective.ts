@@ -7,8 +7,10 @@
 // on a block of points while it is in the cache.
 
 import type { Activation } from "../activation.js";
+import type { MoveSet } from "../moveSet.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
 import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
+import { createMovingObjective } from "./movingObjective.js";
 import { everyRow } from "./rowSource.js";
 import { solveSmoothedRows } from "./smoothedTrustRegion.js";
 import type { TrainingData } from "./trainingData.js";
@@ -22,6 +24,8 @@ export interface ObjectiveProblem {
   readonly radius: number;
   readonly beta: number;
   readonly activation: Activation;
+  /** What the adversary may do within the radius; the ball when left out. */
+  readonly set?: MoveSet | null;
 }
 
 export interface Smoothing {
@@ -68,6 +72,7 @@ export interface Objective {
 }
 
 export function createObjective(problem: ObjectiveProblem): Objective {
+  if (problem.set) return createMovingObjective(problem, problem.set);
   const { data, labels, hingeWeights, radius, beta, activation } = problem;
   const { samples: n, dimension: d, maxNeurons } = data;
   const { workspace, blockRows, points, rotated, blockMoves, products } = data.buffers;

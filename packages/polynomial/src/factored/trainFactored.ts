@@ -83,11 +83,11 @@ export function trainFactored(
 ): FactoredOutcome {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  const { data, labels, hingeWeights, radius, beta, activation } = problem;
+  const { data, labels, hingeWeights, radius, beta, activation, set = null } = problem;
   const { samples: n, dimension: d, maxNeurons, rows } = data;
   const certifier = createCertifier(d, data.kernels);
   const certify = (parts: readonly AttackPart[]): DetailedCertificate =>
-    certifier.certify({ points: rows, labels, radius, parts, hingeWeights, beta, activation });
+    certifier.certify({ points: rows, labels, radius, parts, hingeWeights, beta, activation, set });
   // The zero network: every hinge is 1.
   let total = 0;
   for (let i = 0; i < n; i++) total += hingeWeights[i];

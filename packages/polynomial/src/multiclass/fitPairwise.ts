@@ -19,6 +19,7 @@ import type { KernelRequest, Kernels } from "@worstcase/linalg";
 import { chooseKernels } from "@worstcase/linalg";
 import { type Activation, checkActivation, paperActivation } from "../activation.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints } from "../inputs.js";
+import { type MoveOptions, moveSetOf, movesOf } from "../moveSet.js";
 import { pairwiseWorstMargins } from "../pairwise.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import { radiusValue } from "../worstCase/worstCase.js";
@@ -35,8 +36,8 @@ export interface PairwiseRoundEvent extends JointRound {
   readonly type: "round";
 }
 
-export interface PairwiseFitOptions extends WorkOptions<PairwiseRoundEvent> {
-  /** l2 radius of the adversary in feature space; 0 trains the non-robust scores. */
+export interface PairwiseFitOptions extends WorkOptions<PairwiseRoundEvent>, MoveOptions {
+  /** l2 radius of the adversary in feature space (of z where `ellipsoid` is given); 0 trains the non-robust scores. */
   readonly radius: number | Radius;
   /** Default `weston-watkins`. */
   readonly loss?: PairwiseLoss;
@@ -104,6 +105,8 @@ const knownOptions = [
     "kernels",
     "signal",
     "onEvent",
+    "immutable",
+    "ellipsoid",
   ],
 ];
 
@@ -157,6 +160,7 @@ export function fitScores(
   if (timeLimitSeconds !== undefined) checkNumber(timeLimitSeconds, "options.timeLimitSeconds", 0, true);
   const kernels = typeof options.kernels === "object" ? options.kernels : chooseKernels(options.kernels ?? "auto");
   const kappa = sampleMass(labels, classCount, options);
+  const set = moveSetOf(options, d);
   const rowLoss: RowLoss = loss === "weston-watkins" ? "sum" : "max";
 
   const adversary = createPairAdversary(
@@ -168,6 +172,7 @@ export function fitScores(
     maxNeuronsPerClass,
     bias,
     kernels,
+    set,
   );
   const directions = makeDirections(width, kernels);
   const outcome = trainJoint(
@@ -185,7 +190,7 @@ export function fitScores(
   const networks = scores.map(({ neurons }) => neurons as Neurons);
   const quadratics = bias === 0 ? scores : scores.map((score) => fixLast(score, bias));
   // The objective once more, from the scores and the data alone.
-  const { margins } = pairwiseWorstMargins(quadratics, features, labels, radius, { kernels });
+  const { margins } = pairwiseWorstMargins(quadratics, features, labels, radius, { kernels, ...movesOf(options) });
   const slacks = new Float64Array(n * (classCount - 1));
   for (let i = 0, r = 0; i < n; i++) {
     for (let c = 0; c < classCount; c++) if (c !== labels[i]) slacks[r++] = 1 - margins[i * classCount + c];

@@ -2,17 +2,19 @@
 // All rows of an unordered pair of classes share one quadratic, f_first - f_second, decomposed in the span of both classes'
 // neurons; displacements are kept in that span. With a bias every point has one more coordinate, the same constant for all, that
 // the adversary cannot move: for it, f is a quadratic in the other coordinates whose slope and constant the bias has changed.
-// Blocks of rows go through matrix products in one workspace.
+// Over a move set the span is that of the directions as the adversary sees them, and every row has a slope and a constant of its own, as in
+// factored/movingObjective.ts. Blocks of rows go through matrix products in one workspace.
 
 import type { NumericBatch } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
 import { solveSmoothedRows } from "../factored/smoothedTrustRegion.js";
-import { unitRoundoff } from "../worstCase/rotatedForm.js";
+import { displaceRows, type MoveSet, projectRows } from "../moveSet.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
 import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
 import type { Adversary, BlockMoment, RowGroup } from "./adversary.js";
 import { listPairs, none, type Pair } from "./classPairs.js";
+import { shrink } from "./shrink.js";
 
 const block = 256;
 export function createPairAdversary(
@@ -25,6 +27,8 @@ export function createPairAdversary(
   /** Constant of the bias coordinate; 0 for none. Neurons then have one more entry than points. */
   bias: number,
   kernels: Kernels,
+  /** What the adversary may do within the radius; null for the ball. */
+  set: MoveSet | null = null,
 ): Adversary {
   const [n, d] = points.shape as [number, number];
   const width = bias === 0 ? d : d + 1;
@@ -63,10 +67,23 @@ export function createPairAdversary(
   const slope = new Float64Array(width);
   const pairs = listPairs(labels, classCount, maxRank * d);
   const projection = new Float64Array(maxRank);
+  const scratch = new Float64Array(d);
+  const seen = set ? new Float64Array(stacked.length) : stacked;
+  const pairLengths = new Float64Array(2 * maxNeuronsPerClass);
+  // Neurons of a pair, what they add to half slopes, their place in the basis, and the half slopes of a block.
+  const K = 2 * maxNeuronsPerClass;
+  const ownSizes = set ? [K * d, block * K, K * maxRank, block * maxRank] : [0, 0, 0, 0];
+  const ownWorkspace = kernels.workspace(workspaceSize(...ownSizes));
+  const [vectors, alongs, places, halves] = ownSizes.map((size) => ownWorkspace.float64(size));
+  const origin = new Float64Array(set ? block * maxRank : 0);
 
   /** Decomposes f_first - f_second in the span of its neurons; false when the eigenproblem failed. */
   function decompose(pair: Pair, count: number): boolean {
-    orthonormalise(stacked, count, d, span);
+    if (set) {
+      seen.set(stacked.subarray(0, count * d));
+      projectRows(set, seen, count);
+    }
+    orthonormalise(seen, count, d, span);
     const rank = span.rank;
     small.fill(0, 0, rank * rank);
     smallLinear.fill(0);
@@ -74,10 +91,12 @@ export function createPairAdversary(
     for (let j = 0; j < count; j++) {
       const row = j * span.stride;
       let square = 0;
-      for (let m = 0; m < rank; m++) square += span.coordinates[row + m] ** 2;
+      if (set) for (let l = j * d; l < (j + 1) * d; l++) square += stacked[l] * stacked[l];
+      else for (let m = 0; m < rank; m++) square += span.coordinates[row + m] ** 2;
       square += stackedBias[j] * stackedBias[j];
       const offset = stackedBias[j] * bias;
       const length = Math.sqrt(square);
+      pairLengths[j] = length;
       form.constant +=
         stackedSigns[j] * (offset * (activation.a * offset + activation.b * length) + activation.c * square);
       const slope = stackedSigns[j] * (activation.b * length + 2 * activation.a * offset);
@@ -102,10 +121,59 @@ export function createPairAdversary(
         for (let x = 0, p = m * d, q = l * d; x < d; x++) basis[p + x] += factor * span.basis[q + x];
       }
     }
+    if (set) {
+      displaceRows(set, basis, rank);
+      vectors.set(stacked.subarray(0, count * d));
+      for (let j = 0; j < count; j++) {
+        for (let m = 0; m < rank; m++) {
+          let sum = 0;
+          for (let l = 0; l < rank; l++) sum += small[m * rank + l] * span.coordinates[j * span.stride + l];
+          places[j * rank + m] = sum;
+        }
+      }
+    }
     pair.rank = rank;
     pair.basis.set(basis.subarray(0, rank * d));
     refreshGaps(solver, rank);
     return true;
+  }
+
+  /** Attacks the gathered rows one by one, each with its own slope and constant. */
+  function attackRows(size: number, count: number, signs: Float64Array, smoothing: { mu: number; rho: number } | null) {
+    const { rank } = form;
+    const { a, b, c } = activation;
+    const own = ownWorkspace;
+    const points = rows.subarray(0, size * d);
+    alongs.fill(0, 0, size * count);
+    for (let t = 0; t < size; t++) {
+      let score = 0;
+      for (let j = 0; j < count; j++) {
+        let along = stackedBias[j] * bias;
+        for (let l = 0, p = t * d, q = j * d; l < d; l++) along += points[p + l] * vectors[q + l];
+        const length = pairLengths[j];
+        score += stackedSigns[j] * (along * (a * along + b * length) + c * length * length);
+        alongs[t * count + j] = stackedSigns[j] * (a * along + 0.5 * b * length);
+      }
+      values[t] = score;
+    }
+    if (rank > 0 && count > 0) {
+      own.gemm(false, false, size, rank, count, 1, alongs, count, places, rank, 0, halves, rank);
+    }
+    const results = { value: values, multiplier: multipliers, perturbation, warmStart: null };
+    for (let t = 0; t < size; t++) {
+      for (let m = 0; m < rank; m++) form.linear[m] = 2 * halves[t * rank + m];
+      form.constant = values[t];
+      if (!smoothing) {
+        solveRows(solver, origin, signs, t, t + 1, radius, results, 1e-9);
+        continue;
+      }
+      const one = {
+        value: values.subarray(t, t + 1),
+        perturbation: perturbation.subarray(t * rank, (t + 1) * rank),
+        variances: variances.subarray(t * rank, (t + 1) * rank),
+      };
+      solveSmoothedRows(solver, origin, signs.subarray(t, t + 1), 1, radius, smoothing.mu, smoothing.rho, one);
+    }
   }
 
   function gather(samples: Int32Array, from: number, count: number): void {
@@ -151,8 +219,15 @@ export function createPairAdversary(
         for (let from = 0; from < active; from += block) {
           const size = Math.min(block, active - from);
           gather(pair.activeSamples, from, size);
-          if (rank > 0) workspace.gemm(false, true, size, rank, d, 1, rows, d, basis, d, 0, rotated, rank);
           const signs = pair.activeSigns.subarray(from, from + size);
+          if (set) {
+            attackRows(size, count, signs, smoothed ? smoothing : null);
+            if (smoothed) pair.spreads.set(variances.subarray(0, size * rank), from * rank);
+            pair.moves.set(perturbation.subarray(0, size * rank), from * rank);
+            for (let t = 0; t < size; t++) margins[pair.activeRows[from + t]] = values[t];
+            continue;
+          }
+          if (rank > 0) workspace.gemm(false, true, size, rank, d, 1, rows, d, basis, d, 0, rotated, rank);
           if (smoothed) {
             const results = { value: values, perturbation, variances };
             solveSmoothedRows(solver, rotated, signs, size, radius, smoothing.mu, smoothing.rho, results);
@@ -199,7 +274,7 @@ export function createPairAdversary(
               const p = weights[activeRows[chosen[t]]];
               let variance = 0;
               if (smoothed) for (let m = 0, q = chosen[t] * rank; m < rank; m++) variance += spreads[q + m];
-              const scale = safe ? shrink(back, rows, t * d, d, radius, variance) : 1;
+              const scale = safe ? shrink(back, rows, t * d, d, radius, variance, set, scratch) : 1;
               const root = Math.sqrt(p);
               let squares = 2 * p * variance;
               if (smoothed) {
@@ -343,28 +418,4 @@ export function clear(target: BlockMoment): void {
   target.squares = 0;
   target.mass = 0;
   target.rows = 0;
-}
-
-/**
- * Factor that keeps a move and its spread inside the ball, with room for the rounding of x + D and for a basis that is
- * orthonormal to 1e-12 only.
- */
-function shrink(
-  moves: Float64Array,
-  points: Float64Array,
-  at: number,
-  d: number,
-  radius: number,
-  variance: number,
-): number {
-  if (radius === 0) return 0;
-  let square = variance * (1 + 1e-11);
-  let size = 0;
-  for (let l = at; l < at + d; l++) {
-    square += moves[l] * moves[l];
-    size += points[l] * points[l];
-  }
-  const allowed = radius * (1 - 4 * (d + 8) * unitRoundoff) - 2 * unitRoundoff * Math.sqrt(size);
-  const length = Math.sqrt(square);
-  return length <= allowed ? 1 : Math.max(0, allowed) / length;
 }

@@ -76,7 +76,7 @@ export function rangeWorstCase(
   checkInteger(maxNodes, "options.maxNodes", 1);
   checkNumber(tolerance, "options.tolerance", 0, true);
   const kernels = options.kernels ?? chooseKernels();
-  const set = moveSetOf(options.immutable ? { immutable: options.immutable } : {}, d);
+  const set = moveSetOf({ immutable: options.immutable ?? [] }, d);
   const ends = rangeEnds(options.range, d);
   const ball = prepareOver(quadratic, set, kernels).solve(points, labels, r);
   const perturbations = ball.perturbations as Float64Array;

@@ -15,6 +15,7 @@ import { pruneNetwork } from "../exact/pruneNetwork.js";
 import { resolveKernels } from "../fit.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints } from "../inputs.js";
 import { lossShape } from "../marginLoss.js";
+import { type MoveOptions, moveSetOf, movesOf } from "../moveSet.js";
 import {
   type LiftedMatrices,
   liftedMatrices,
@@ -26,7 +27,7 @@ import type { ObjectiveParts } from "../robustObjective.js";
 import { radiusValue } from "../worstCase/worstCase.js";
 import { predictionRange } from "./predictionRange.js";
 
-export interface RegressionOptions extends WorkOptions<IterationReport> {
+export interface RegressionOptions extends WorkOptions<IterationReport>, MoveOptions {
   /** l2 radius of the adversary in feature space; 0 trains the non-robust network. */
   readonly radius: number | Radius;
   /** Weight of sum |alpha_j|, > 0. Default 1e-3. */
@@ -71,7 +72,7 @@ export interface RegressionResult {
 
 const known = [
   ...["radius", "beta", "reduction", "activation", "sampleWeights", "tolerance", "maxIterations"],
-  ...["timeLimitSeconds", "kernels", "signal", "onEvent"],
+  ...["timeLimitSeconds", "kernels", "signal", "onEvent", "immutable", "ellipsoid"],
 ];
 
 /** As in the exact trainer of classes: a radius that no digit can see is r = 0. */
@@ -107,6 +108,8 @@ export function fitRegression(
   const wanted = checkTargets(targets, n);
   const weights = sampleWeightsOf(options.sampleWeights, n, reduction);
   const kernels = resolveKernels(options.kernels);
+  const set = moveSetOf(options, d);
+  const moves = movesOf(options);
 
   let square = 0;
   let size = 0;
@@ -125,7 +128,7 @@ export function fitRegression(
     {
       samples: {
         ...{ count: 2 * n, features: d, points: data, labels: sides, targets: scaled, paired: true },
-        ...{ weights: doubled, required: new Uint8Array(2 * n), loss: lossShape("squared"), radius: inner },
+        ...{ weights: doubled, required: new Uint8Array(2 * n), loss: lossShape("squared"), radius: inner, set },
       },
       ...{ beta: beta / scale, activation, kernels },
     },
@@ -137,13 +140,14 @@ export function fitRegression(
       ...{ points: { data, shape: [2 * n, d] }, labels: sides, radius, weights: outcome.weights },
       ...{ attack: { coordinates: outcome.displacements, covariances: outcome.covariances } },
       ...{ hingeWeights: doubled, beta: beta / scale, activation, loss: "squared", targets: scaled },
+      ...moves,
     },
     { kernels },
   );
   const evaluate = (neurons: Neurons) => {
     const network = { ...neurons, weights: neurons.weights.map((alpha) => scale * alpha) };
     const quadratic = quadraticFromNeurons(network, d);
-    const { lowest, highest } = predictionRange(quadratic, points, radius, { kernels });
+    const { lowest, highest } = predictionRange(quadratic, points, radius, { kernels, ...moves });
     const worstErrors = Float64Array.from(wanted, (t, i) => Math.max(t - lowest[i], highest[i] - t));
     const loss = worstErrors.reduce((sum, error, i) => sum + weights[i] * error * error, 0);
     const regulariser = beta * network.weights.reduce((sum, alpha) => sum + Math.abs(alpha), 0);

@@ -4,6 +4,7 @@
 import type { NumericBatch, Radius } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import { checkPoints } from "../inputs.js";
+import type { MoveOptions } from "../moveSet.js";
 import type { Quadratic } from "../quadratic.js";
 import { prepareWorstCase } from "../worstCase/worstCase.js";
 
@@ -13,12 +14,12 @@ export interface PredictionRange {
   readonly highest: Float64Array;
 }
 
-/** points `[samples, features]`; radius in feature space. Throws as `worstCase`. */
+/** points `[samples, features]`; radius in feature space; over the moves that `immutable` and `ellipsoid` allow. Throws as `worstCase`. */
 export function predictionRange(
   quadratic: Quadratic,
   points: NumericBatch,
   radius: number | Radius,
-  options: { readonly kernels?: Kernels } = {},
+  options: MoveOptions & { readonly kernels?: Kernels } = {},
 ): PredictionRange {
   const [samples] = checkPoints(points, "points", quadratic.dimension);
   const oracle = prepareWorstCase(quadratic, options);

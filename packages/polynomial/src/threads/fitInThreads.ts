@@ -14,6 +14,7 @@ import {
 } from "@worstcase/core";
 import { checkFitOptions, withQuestions } from "../fit.js";
 import { checkInteger, checkPoints } from "../inputs.js";
+import { moveSetOf } from "../moveSet.js";
 import {
   type ClassFit,
   combineClasses,
@@ -94,6 +95,7 @@ export async function fitInThreads(
   const started = performance.now();
   const shared = streamed ? null : shareArray(features.data);
   const queue = [...classes];
+  const set = moveSetOf(rest, dimension);
   const fits = new Map<number, ClassFit>();
   const pool: InstanceType<typeof threads.Worker>[] = [];
   try {
@@ -124,7 +126,7 @@ export async function fitInThreads(
           else if (message.type === "chunk") serve?.(message.chunk);
           else if (message.type === "failed") failed(message.details.message);
           else {
-            fits.set(message.fit.class, { ...message.fit, ...withQuestions(message.fit) });
+            fits.set(message.fit.class, { ...message.fit, ...withQuestions(message.fit, undefined, set) });
             if (fits.size === classes.length) resolve();
             else next(worker);
           }

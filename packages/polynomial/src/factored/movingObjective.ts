@@ -1,0 +1,245 @@
+// The robust objective of a factored network (objective.ts) over a move set D = P z, ||z|| <= r, z = 0 on immutable features (moveSet.ts).
+// The network as the adversary sees it has the directions P'v_j cut to the moving features; they span the space of z. A sample's form
+// has the shared eigenvalues of that span, and a slope and a constant of its own:
+//   slope_i = 2 sum_j s_j (a v_j'x_i + b ||v_j|| / 2) e_j,   constant_i = f(x_i),   e_j = P'v_j in the eigenbasis W of the span
+// Displacements are step * basis with basis = W P' `[rank, d]`, which is what the certificate gets.
+
+import { workspaceSize } from "@worstcase/linalg";
+import { displaceRows, type MoveSet, projectRows } from "../moveSet.js";
+import { allocateSpan, orthonormalise } from "../worstCase/span.js";
+import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
+import type { AttackState, Objective, ObjectiveProblem, Smoothing } from "./objective.js";
+import { everyRow } from "./rowSource.js";
+import { solveSmoothedRows } from "./smoothedTrustRegion.js";
+
+export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): Objective {
+  const { data, labels, hingeWeights, radius, beta, activation } = problem;
+  const { samples: n, dimension: d, maxNeurons } = data;
+  const { blockRows: block, moves, basis: displacements } = data.buffers;
+  const { a, b, c } = activation;
+  const span = allocateSpan(maxNeurons, d);
+  const maxRank = span.stride;
+  const K = maxNeurons;
+  const sizes = [
+    ...[K * d, block * d, block * (K + 1), block * maxRank, K * maxRank, maxRank * d],
+    ...[(K + 1) * d, (K + 1) * maxRank, maxRank * maxRank, maxRank, block * maxRank],
+  ];
+  const workspace = data.kernels.workspace(workspaceSize(...sizes));
+  const arrays = sizes.map((size) => workspace.float64(size));
+  const [vectors, points, products, half, coordinates, basis] = arrays;
+  const [stacked, smallGradient, small, smallValues, blockMoves] = arrays.slice(6);
+  const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
+  const solver = createTrustRegionSolver(form);
+  const projected = new Float64Array(K * d);
+  const lengths = new Float64Array(K);
+  const spread = new Float64Array(maxRank);
+  const origin = new Float64Array(block * maxRank);
+  const [blockLabels, blockMargins, multipliers] = [0, 0, 0].map(() => new Float64Array(block));
+  const everything = everyRow(n);
+  const state: AttackState = { rank: 0, weights: new Float64Array(n), margins: new Float64Array(n), variances: null };
+  let variances: Float64Array | null = null;
+  let blockVariances: Float64Array | null = null;
+  let chosen = everything;
+  let evaluations = 0;
+  let rows = 0;
+
+  /** Eigenbasis of the directions that the adversary sees; -1 when the eigenproblem failed. */
+  function decompose(neurons: Float64Array, signs: Float64Array, count: number): number {
+    projected.set(neurons.subarray(0, count * d));
+    projectRows(set, projected, count);
+    orthonormalise(projected, count, d, span);
+    const { rank, stride } = span;
+    small.fill(0, 0, rank * rank);
+    for (let j = 0; j < count; j++) {
+      const row = j * stride;
+      let square = 0;
+      for (let l = 0; l < d; l++) square += neurons[j * d + l] ** 2;
+      lengths[j] = Math.sqrt(square);
+      for (let k = 0; k < rank; k++) {
+        const scaled = a * signs[j] * span.coordinates[row + k];
+        for (let l = 0; l < rank; l++) small[k * rank + l] += scaled * span.coordinates[row + l];
+      }
+    }
+    if (rank > 0 && workspace.syevd(rank, small.subarray(0, rank * rank), rank, smallValues.subarray(0, rank)) !== 0) {
+      return -1;
+    }
+    form.rank = rank;
+    for (let k = 0; k < rank; k++) {
+      form.eigenvalues[k] = smallValues[k];
+      displacements.fill(0, k * d, (k + 1) * d);
+      for (let m = 0; m < rank; m++) {
+        const factor = small[k * rank + m];
+        for (let l = 0, p = k * d, q = m * d; l < d; l++) displacements[p + l] += factor * span.basis[q + l];
+      }
+    }
+    displaceRows(set, displacements, rank);
+    basis.set(displacements.subarray(0, rank * d));
+    for (let j = 0; j < count; j++) {
+      for (let k = 0; k < rank; k++) {
+        let sum = 0;
+        for (let m = 0; m < rank; m++) sum += small[k * rank + m] * span.coordinates[j * stride + m];
+        coordinates[j * rank + k] = sum;
+      }
+    }
+    refreshGaps(solver, rank);
+    return rank;
+  }
+
+  /** Attacks `count` samples of the list from position `from`. */
+  function attackBlock(from: number, count: number, signs: Float64Array, size: number, smoothing: Smoothing): void {
+    const rank = form.rank;
+    data.rows.gather(chosen, from, count, points);
+    workspace.gemm(false, true, count, size, d, 1, points, d, vectors, d, 0, products, size);
+    // f(x_i) into the margins for now, and what each neuron adds to the half slope in place of v_j'x_i.
+    for (let t = 0; t < count; t++) {
+      let score = 0;
+      for (let j = 0, p = t * size; j < size; j++, p++) {
+        const along = products[p];
+        score += signs[j] * (along * (a * along + b * lengths[j]) + c * lengths[j] * lengths[j]);
+        products[p] = signs[j] * (a * along + 0.5 * b * lengths[j]);
+      }
+      blockMargins[t] = score;
+      blockLabels[t] = labels[chosen[from + t]];
+    }
+    if (rank > 0) workspace.gemm(false, false, count, rank, size, 1, products, size, coordinates, rank, 0, half, rank);
+    const results = { value: blockMargins, multiplier: multipliers, perturbation: blockMoves, warmStart: null };
+    for (let t = 0; t < count; t++) {
+      for (let k = 0; k < rank; k++) form.linear[k] = 2 * half[t * rank + k];
+      form.constant = blockMargins[t];
+      if (!state.variances || !blockVariances) {
+        solveRows(solver, origin, blockLabels, t, t + 1, radius, results, 1e-9);
+        continue;
+      }
+      const [first, end] = [t * rank, (t + 1) * rank];
+      const own = {
+        value: blockMargins.subarray(t, t + 1),
+        perturbation: blockMoves.subarray(first, end),
+        variances: blockVariances.subarray(first, end),
+      };
+      solveSmoothedRows(solver, origin, blockLabels.subarray(t, t + 1), 1, radius, smoothing.mu, smoothing.rho, own);
+    }
+    for (let t = 0; t < count; t++) {
+      const i = chosen[from + t];
+      state.margins[i] = blockMargins[t];
+      for (let k = 0; k < rank; k++) {
+        moves[i * rank + k] = blockMoves[t * rank + k];
+        if (state.variances && blockVariances) state.variances[i * rank + k] = blockVariances[t * rank + k];
+      }
+    }
+  }
+
+  /** Hinge part of the value over a block; fills p. */
+  function hinge(from: number, count: number, width: number): number {
+    let total = 0;
+    for (let t = 0; t < count; t++) {
+      const i = chosen[from + t];
+      const missing = 1 - blockMargins[t];
+      const share = missing > 0 ? (missing < width ? missing / width : 1) : 0;
+      state.weights[i] = hingeWeights[i] * share;
+      if (Number.isNaN(missing)) return Number.NaN;
+      if (share > 0) total += hingeWeights[i] * (share < 1 ? 0.5 * share * missing : missing - 0.5 * width);
+    }
+    return total;
+  }
+
+  /** Adds the block's share of the moments; returns sum p_i y_i. */
+  function addMoments(from: number, count: number, neurons: number): number {
+    const rank = form.rank;
+    const width = neurons + 1;
+    // v_j'(x_i + D_i) = v_j'x_i + step_i'e_j
+    workspace.gemm(false, true, count, neurons, d, 1, points, d, vectors, d, 0, products, width);
+    if (rank > 0) {
+      workspace.gemm(false, true, count, neurons, rank, 1, blockMoves, rank, coordinates, rank, 1, products, width);
+    }
+    let constant = 0;
+    for (let t = 0; t < count; t++) {
+      const py = state.weights[chosen[from + t]] * blockLabels[t];
+      const row = t * width;
+      for (let j = 0; j < neurons; j++) products[row + j] *= py;
+      products[row + neurons] = py;
+      constant += py;
+      if (blockVariances && state.variances && py !== 0) {
+        for (let k = 0; k < rank; k++) spread[k] += py * blockVariances[t * rank + k];
+      }
+    }
+    workspace.gemm(true, false, width, d, count, 1, products, width, points, d, 1, stacked, d);
+    if (rank > 0) {
+      workspace.gemm(true, false, width, rank, count, 1, products, width, blockMoves, rank, 1, smallGradient, rank);
+    }
+    return constant;
+  }
+
+  function writeGradient(
+    neurons: Float64Array,
+    signs: Float64Array,
+    count: number,
+    constant: number,
+    gradient: Float64Array,
+  ): void {
+    const rank = form.rank;
+    if (state.variances) {
+      for (let j = 0; j < count; j++) {
+        for (let k = 0; k < rank; k++) smallGradient[j * rank + k] += spread[k] * coordinates[j * rank + k];
+      }
+    }
+    if (rank > 0) workspace.gemm(false, false, count + 1, d, rank, 1, smallGradient, rank, basis, d, 1, stacked, d);
+    const g = count * d;
+    for (let j = 0; j < count; j++) {
+      const row = j * d;
+      let product = 0;
+      for (let l = 0; l < d; l++) product += stacked[g + l] * neurons[row + l];
+      const length = lengths[j];
+      const along = length > 0 ? (b * product) / length : 0;
+      const own = -signs[j] * (along + 2 * c * constant) + 2 * beta;
+      for (let l = 0; l < d; l++) {
+        const outer = 2 * a * stacked[row + l] + b * length * stacked[g + l];
+        gradient[row + l] = own * neurons[row + l] - signs[j] * outer;
+      }
+    }
+  }
+
+  return {
+    problem,
+    state,
+    get evaluations() {
+      return evaluations;
+    },
+    get rows() {
+      return rows;
+    },
+    restrict(samples) {
+      chosen = samples ?? everything;
+      state.weights.fill(0);
+    },
+    evaluate(neurons, signs, count, smoothing, gradient) {
+      evaluations++;
+      rows += chosen.length;
+      vectors.set(neurons.subarray(0, count * d));
+      const rank = decompose(neurons, signs, count);
+      if (rank < 0) return Number.POSITIVE_INFINITY;
+      state.rank = rank;
+      const smoothed = smoothing.mu > 0 && radius > 0 && rank > 0;
+      if (smoothed) {
+        variances ??= new Float64Array(n * maxRank);
+        blockVariances ??= new Float64Array(block * maxRank);
+        spread.fill(0);
+      }
+      state.variances = smoothed ? variances : null;
+      if (gradient) {
+        stacked.fill(0, 0, (count + 1) * d);
+        smallGradient.fill(0, 0, (count + 1) * rank);
+      }
+      let value = 0;
+      let constant = 0;
+      for (let from = 0; from < chosen.length; from += block) {
+        const size = Math.min(block, chosen.length - from);
+        attackBlock(from, size, signs, count, smoothing);
+        value += hinge(from, size, smoothing.width);
+        if (gradient) constant += addMoments(from, size, count);
+      }
+      for (let j = 0; j < count; j++) value += beta * lengths[j] * lengths[j];
+      if (gradient) writeGradient(neurons, signs, count, constant, gradient);
+      return value;
+    },
+  };
+}
