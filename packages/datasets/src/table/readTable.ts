@@ -27,6 +27,8 @@ export interface TableOptions extends WorkOptions {
 export interface Table extends LabelledBatch {
   /** Name of each feature; `column 3` without a header, counted from 0. */
   readonly featureNames: readonly string[];
+  /** Position of each feature among the columns of the table, from 0. */
+  readonly featureColumns: readonly number[];
   /** Empty without labels (which then are all 0), and for regression. */
   readonly classNames: readonly string[];
   /** Numbers of the label column, `[rows]`, for the purpose `regression`, else null. */
@@ -90,6 +92,7 @@ export async function readTable(
     targets: purpose === "regression" ? numbersOf(labelCells, lines, name) : null,
     indices: Int32Array.from({ length: rows.length }, (_, i) => i),
     featureNames,
+    featureColumns: kept,
     constantFeatures,
     filled,
   };

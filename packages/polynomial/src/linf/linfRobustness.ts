@@ -60,7 +60,11 @@ export function linfRobustness(
   const rows = () => gatherBatch(points, open);
   const signs = () => Float64Array.from(open, (i) => labels[i]);
   const kernels = shared.kernels ? { kernels: shared.kernels } : {};
-  const ball = worstCase(quadratic, points, labels, width * Math.sqrt(d), { ...kernels, points: false });
+  const immutable = Array.from(options.immutable ?? []);
+  // With nothing left to move any ball contains the box.
+  const held = immutable.length > 0 && immutable.length < d ? { immutable } : {};
+  const reach = width * Math.sqrt(d - ("immutable" in held ? immutable.length : 0));
+  const ball = worstCase(quadratic, points, labels, reach, { ...kernels, ...held, points: false });
   settle("ball", (t) => (ball.values[t] > 0 ? "robust" : "unknown"));
   if (open.length > 0) {
     const { lowerBounds, means } = linfLowerBounds(quadratic, rows(), signs(), width, shared);

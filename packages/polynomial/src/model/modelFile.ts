@@ -1,5 +1,6 @@
 // A PolynomialModel as a safetensors file: numbers as float64 tensors, the rest as JSON in the metadata entry `model`.
 //   standardisation.means, standardisation.scales [features]
+//   moves.ellipsoid [features, features]
 //   class.<c>.directions [neurons, features], class.<c>.weights [neurons]      scores that are networks
 //   class.<c>.Q [features, features], class.<c>.q [features], class.<c>.s [1]  others
 
@@ -30,9 +31,11 @@ export function modelToSafetensors(model: PolynomialModel): Uint8Array {
     put(`class.${c}.s`, Float64Array.of(s), 1);
     return null;
   });
+  const { immutable, ellipsoid } = model.moves;
+  if (ellipsoid) put("moves.ellipsoid", ellipsoid, d, d);
   return writeSafetensors(tensors, {
     format,
-    model: JSON.stringify({ features: d, activations, details: model.details }),
+    model: JSON.stringify({ features: d, activations, details: model.details, ...(immutable && { immutable }) }),
   });
 }
 
@@ -55,13 +58,18 @@ export function modelFromSafetensors(bytes: Uint8Array): PolynomialModel {
     }
     return values;
   };
-  let parsed: { features: number; activations: unknown[]; details: Record<string, unknown> };
+  let parsed: {
+    features: number;
+    activations: unknown[];
+    details: Record<string, unknown>;
+    immutable?: readonly number[];
+  };
   try {
     parsed = JSON.parse(metadata.model);
   } catch (cause) {
     throw new FormatError({ argument: "model file", expected: "JSON metadata", received: metadata.model }, { cause });
   }
-  const { features: d, activations, details } = parsed ?? {};
+  const { features: d, activations, details, immutable } = parsed ?? {};
   if (!Number.isSafeInteger(d) || d < 1 || !Array.isArray(activations) || activations.length < 2) {
     throw new FormatError({ argument: "model file", expected: "features and at least two classes", received: d });
   }
@@ -77,5 +85,7 @@ export function modelFromSafetensors(bytes: Uint8Array): PolynomialModel {
   const standardisation = tensors.has("standardisation.means")
     ? { means: array("standardisation.means", d), scales: array("standardisation.scales", d) }
     : null;
-  return new PolynomialModel({ quadratics, standardisation, details });
+  const ellipsoid = tensors.has("moves.ellipsoid") ? array("moves.ellipsoid", d * d) : null;
+  const moves = { ...(immutable && { immutable }), ...(ellipsoid && { ellipsoid }) };
+  return new PolynomialModel({ quadratics, standardisation, moves, details });
 }

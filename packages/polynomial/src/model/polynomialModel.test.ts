@@ -48,10 +48,13 @@ test("JSON and safetensors give back the same bits, with and without networks be
   const { points, labels } = table(3, 45);
   const held = table(4, 30).points;
   const rng = createRng(5);
+  const ellipsoid = Float64Array.of(1, 0, 0, 0, 0.5, 2, 0, 0, 0, 0, 1, 0, 0.1, 0, 0, 3);
   for (const model of [
     PolynomialModel.fit(points, labels, { radius: 0.1 }),
     PolynomialModel.fit(points, labels, { radius: 0.1, bias: 1, standardise: "none" }),
     new PolynomialModel({ quadratics: [randomNetwork(rng, 3, 4)], details: { note: "single" } }),
+    PolynomialModel.fit(points, labels, { radius: 0.1, immutable: [3, 0] }),
+    new PolynomialModel({ quadratics: [randomNetwork(rng, 3, 4)], moves: { ellipsoid, immutable: [1] } }),
   ]) {
     const copies = [
       PolynomialModel.fromJSON(JSON.stringify(model)),

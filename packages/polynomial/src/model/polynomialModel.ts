@@ -1,9 +1,11 @@
 // A trained classifier as one object: standardisation, one quadratic score per class, prediction, exact robustness, and files that
-// give back the same bits. Points are raw features; radii are in the model's own units (standardised when it standardises).
+// give back the same bits. Points are raw features; radii, and the ellipsoid if there is one, are in the model's own units (standardised
+// when it standardises). A model keeps what its adversary may do, and judges by it.
 
 import { checkLabels, FormatError, fingerprint, type NumericBatch, type Radius, ShapeError } from "@worstcase/core";
 import { type HeadJson, headFromJson, headToJson } from "../headJson.js";
 import { checkPoints } from "../inputs.js";
+import { type MoveOptions, moveSetOf, movesOf } from "../moveSet.js";
 import { fitPairwise, type PairwiseFit, type PairwiseFitOptions } from "../multiclass/fitPairwise.js";
 import { preparePairwise } from "../pairwise.js";
 import { checkQuadratic, evaluateQuadratic, linearQuadratic, type Quadratic } from "../quadratic.js";
@@ -13,6 +15,8 @@ export interface ModelParts {
   /** One score per class on standardised features; a single one is that of class 1 against 0. */
   readonly quadratics: readonly Quadratic[];
   readonly standardisation?: Standardisation | null;
+  /** What the adversary may do within a radius, for scores and radii of this model: immutable features, an ellipsoid. */
+  readonly moves?: MoveOptions;
   /** JSON data kept beside the numbers, for example radius, beta and certificate. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
@@ -27,6 +31,8 @@ export interface ModelJson {
   readonly version: 1;
   readonly standardisation: { readonly means: readonly number[]; readonly scales: readonly number[] } | null;
   readonly head: HeadJson;
+  /** Absent for the ball of all features. */
+  readonly moves?: { readonly immutable?: readonly number[]; readonly ellipsoid?: readonly number[] };
   readonly fingerprint: string;
 }
 
@@ -34,6 +40,8 @@ export class PolynomialModel {
   readonly quadratics: readonly Quadratic[];
   readonly standardisation: Standardisation | null;
   readonly details: Readonly<Record<string, unknown>>;
+  /** Empty for the ball of all features. */
+  readonly moves: MoveOptions;
   readonly features: number;
   readonly classCount: number;
 
@@ -58,6 +66,7 @@ export class PolynomialModel {
     this.quadratics = single ? [linearQuadratic(new Float64Array(d), 0), parts.quadratics[0]] : [...parts.quadratics];
     this.standardisation = standardisation;
     this.details = details;
+    this.moves = checkedMoves(parts.moves ?? {}, d);
     this.features = d;
     this.classCount = this.quadratics.length;
   }
@@ -79,7 +88,8 @@ export class PolynomialModel {
     const fit = fitPairwise(standardise(points, standardisation), labels, classes, rest);
     const { status, objective, lowerBound, gap, radius, beta, loss } = fit;
     const details = { status, objective: objective.total, lowerBound, gap, radius, beta, loss, bias: rest.bias ?? 0 };
-    return Object.assign(new PolynomialModel({ quadratics: fit.quadratics, standardisation, details }), { fit });
+    const moves = movesOf(rest);
+    return Object.assign(new PolynomialModel({ quadratics: fit.quadratics, standardisation, moves, details }), { fit });
   }
 
   /** Score of every class, `[samples, classes]`. */
@@ -107,12 +117,12 @@ export class PolynomialModel {
     });
   }
 
-  /** Share of points predicted as labelled; with a radius, share whose prediction holds on the whole l2 ball (exact). */
+  /** Share of points predicted as labelled; with a radius, share whose prediction holds against every admissible move (exact). */
   score(points: NumericBatch, labels: Int32Array, radius: number | Radius = 0): number {
     const [samples] = checkPoints(points, "points", this.features);
     checkLabels(labels, samples, this.classCount);
     if (radius === 0) return this.predict(points).filter((c, i) => c === labels[i]).length / samples;
-    const { worst } = preparePairwise(this.quadratics).margins(
+    const { worst } = preparePairwise(this.quadratics, this.moves).margins(
       standardise(points, this.standardisation),
       labels,
       radius,
@@ -124,7 +134,7 @@ export class PolynomialModel {
   robustRadii(points: NumericBatch, labels: Int32Array): Float64Array {
     const [samples] = checkPoints(points, "points", this.features);
     checkLabels(labels, samples, this.classCount);
-    return preparePairwise(this.quadratics).robustRadii(standardise(points, this.standardisation), labels);
+    return preparePairwise(this.quadratics, this.moves).robustRadii(standardise(points, this.standardisation), labels);
   }
 
   /** Plain data, exact: `JSON.stringify(model)` writes it. */
@@ -135,7 +145,12 @@ export class PolynomialModel {
       scales: Array.from(standardisation.scales),
     };
     const head = headToJson({ quadratics: this.quadratics, details: { ...this.details } });
-    const content = { standardisation: plain, head };
+    const { immutable, ellipsoid } = this.moves;
+    const kept = {
+      ...(immutable && { immutable: Array.from(immutable) }),
+      ...(ellipsoid && { ellipsoid: [...ellipsoid] }),
+    };
+    const content = { standardisation: plain, head, ...(immutable || ellipsoid ? { moves: kept } : {}) };
     return { format: "worstcase-polynomial-model", version: 1, ...content, fingerprint: contentHash(content) };
   }
 
@@ -151,8 +166,8 @@ export class PolynomialModel {
       const expected = "worstcase-polynomial-model, version 1";
       throw new FormatError({ argument: "source.format", expected, received: json?.format });
     }
-    const { standardisation, head } = json;
-    if (contentHash({ standardisation, head }) !== json.fingerprint) {
+    const { standardisation, head, moves } = json;
+    if (contentHash(moves ? { standardisation, head, moves } : { standardisation, head }) !== json.fingerprint) {
       const expected = "the hash of the content";
       const hint = "the file was edited or damaged";
       throw new FormatError({ argument: "source.fingerprint", expected, received: json.fingerprint, hint });
@@ -161,6 +176,7 @@ export class PolynomialModel {
     return new PolynomialModel({
       quadratics,
       details,
+      ...(moves && { moves: movesFromJson(moves) }),
       standardisation: standardisation && {
         means: Float64Array.from(standardisation.means),
         scales: Float64Array.from(standardisation.scales),
@@ -169,6 +185,23 @@ export class PolynomialModel {
   }
 }
 
-function contentHash(content: Pick<ModelJson, "standardisation" | "head">): string {
-  return fingerprint(JSON.stringify(content.standardisation), JSON.stringify(content.head));
+/** Plain copies; throws as `moveSetOf` on what is no move set. */
+function checkedMoves(moves: MoveOptions, dimension: number): MoveOptions {
+  const set = moveSetOf(moves, dimension, "moves");
+  if (!set) return {};
+  const { ellipsoid } = moves;
+  return {
+    ...(set.fixed.length > 0 && { immutable: Array.from(set.fixed) }),
+    ...(ellipsoid && { ellipsoid: Float64Array.from(ellipsoid) }),
+  };
+}
+
+/** Moves as written by `toJSON`. */
+export function movesFromJson({ immutable, ellipsoid }: NonNullable<ModelJson["moves"]>): MoveOptions {
+  return { ...(immutable && { immutable }), ...(ellipsoid && { ellipsoid: Float64Array.from(ellipsoid) }) };
+}
+
+function contentHash({ standardisation, head, moves }: Pick<ModelJson, "standardisation" | "head" | "moves">): string {
+  const more = moves ? [JSON.stringify(moves)] : [];
+  return fingerprint(JSON.stringify(standardisation), JSON.stringify(head), ...more);
 }
