@@ -11,7 +11,9 @@ import { checkOutputFile, writeOutputFile } from "../run/outputFile.js";
 import { formatAccuracy, shareOf } from "../table/accuracy.js";
 import { accuracyCurves } from "../table/accuracyCurves.js";
 import { type CertifiedRow, certifyRows, type LinfColumns } from "../table/certifyRows.js";
+import { withFlagNames } from "../table/flagErrors.js";
 import { radiusUnits, readModel } from "../table/modelFile.js";
+import { formatMoves, movesFor, namesOfFixed } from "../table/moves.js";
 import { readRows } from "../table/readRows.js";
 import { exitCodes } from "../terminal/exitCodes.js";
 import { runCertifyTargets } from "./regressionReports.js";
@@ -40,6 +42,8 @@ Each row: score (two classes: f, positive for the second class; several: the lab
 worstMargin (exact minimum of the label's margin over the l2 ball), boundaryDistance (l2 distance at which the prediction
 changes, null where it never does), linfBound (certified lower bound of the margin over the box) and linfExact (its minimum;
 null with more than --exact-features features or beyond --max-nodes boxes). A row is robust when its margin stays positive.
+Columns that the model names as immutable (or --immutable) stay as they are in every margin and distance, l2 and l-infinity; with
+--ellipsoid worstMargin is over L z, |z| <= radius, and boundaryDistance the least |z| (the l-infinity columns keep their box).
 A table of just the model's features (or --label none) has no labels: margins and robustness are then those of the predicted
 class, and no accuracies are given.
 Models of fit --loss squared: rows hold target, prediction, its exact range on the l2 ball (lowest, highest), worstError and the
@@ -66,16 +70,19 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
     return;
   }
   const warnings: Warning[] = [];
-  const { inputs, classes, labels } = await readRows(file, config, stored);
+  const { inputs, classes, labels, table: columns } = await readRows(file, config, stored);
+  const moves = await movesFor(config, columns, model.moves);
   if (flags.plot !== undefined && labels === null) {
     const hint = "accuracy needs labels";
     throw new DataError({ argument: "--plot", expected: "a table with labels", received: file, hint });
   }
   const kernels = chooseKernels(config.backend);
-  const { rows, linf } = certifyRows(model, inputs, labels ?? model.predict(inputs), {
-    ...{ radius, exactFeatures: config.exactFeatures, maxNodes: config.maxNodes, kernels },
-    epsilonInf: config.epsilonInf ?? null,
-  });
+  const { rows, linf } = await withFlagNames(() =>
+    certifyRows(model, inputs, labels ?? model.predict(inputs), {
+      ...{ radius, exactFeatures: config.exactFeatures, maxNodes: config.maxNodes, kernels, moves },
+      epsilonInf: config.epsilonInf ?? null,
+    }),
+  );
   const unfinite = rows.find(({ score, worstMargin }) => !Number.isFinite(score) || !Number.isFinite(worstMargin));
   if (unfinite) {
     const hint = "the numbers of this row are too large for float64";
@@ -90,7 +97,7 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
   const units = radiusUnits(model);
   if (flags.plot !== undefined && labels !== null) {
     const { exactFeatures, maxNodes, plotRadius: largest } = config;
-    const drawn = accuracyCurves(model, inputs, labels, { largest, exactFeatures, maxNodes, kernels });
+    const drawn = accuracyCurves(model, inputs, labels, { largest, exactFeatures, maxNodes, kernels, moves });
     if (drawn.undecided > 0) {
       const message = `branch and bound stopped ${drawn.undecided} times for the plot; those rows count as not robust`;
       warnings.push({ code: "node-limit", message });
@@ -111,6 +118,15 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
     ...{ model: modelFile, table: file, samples: rows.length, features: model.features, classes },
     ...{ positive: classes.length === 2 ? classes[1]! : null, radius, epsilonInf: config.epsilonInf ?? null },
     radiusUnits: units,
+    immutable: namesOfFixed(moves, columns.featureNames),
+    ellipsoid:
+      config.ellipsoid === undefined
+        ? moves.ellipsoid
+          ? "the model"
+          : null
+        : moves.ellipsoid
+          ? config.ellipsoid
+          : null,
     summary: summarise(rows, linf, labels !== null, radius),
     plot: flags.plot ?? null,
     backend: kernels.name,
@@ -156,6 +172,8 @@ interface Facts {
   readonly positive: string | null;
   readonly radius: number;
   readonly radiusUnits: string;
+  readonly immutable: readonly string[];
+  readonly ellipsoid: string | null;
   readonly epsilonInf: number | null;
   readonly summary: ReturnType<typeof summarise>;
   readonly plot: string | null;
@@ -176,6 +194,7 @@ function formatReport(facts: Facts): string {
     ...(linfUnbroken ? [`l-infinity ${epsilonInf}, not broken: ${formatAccuracy(linfUnbroken)}`] : []),
     `median distance to the boundary, ${accuracy ? "correct" : "all"} rows: ${medianBoundaryDistance?.toPrecision(4) ?? "none"}`,
     `radii in ${facts.radiusUnits}; rows with --json`,
+    ...formatMoves(facts),
     ...(facts.plot === null ? [] : [`plot written to ${facts.plot}`]),
     `${seconds.toFixed(2)} s   ${backend} kernels`,
     ...warnings.map(({ message, code }) => `warning: ${message} [${code}]`),

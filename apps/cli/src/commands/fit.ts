@@ -7,6 +7,7 @@ import {
   type FitOptions,
   fitPolynomial,
   fitStandardisation,
+  type MoveOptions,
   PolynomialModel,
   standardise,
 } from "@worstcase/polynomial";
@@ -19,6 +20,7 @@ import { type Accuracy, formatAccuracy, shareOf } from "../table/accuracy.js";
 import { type CrossValidation, crossValidate } from "../table/crossValidate.js";
 import { withFlagNames } from "../table/flagErrors.js";
 import { radiusUnits } from "../table/modelFile.js";
+import { formatMoves, movesFor, namesOfFixed } from "../table/moves.js";
 import { pathPlot } from "../table/pathPlot.js";
 import { exitCodes } from "../terminal/exitCodes.js";
 import { formatTable, percent } from "../terminal/table.js";
@@ -47,6 +49,7 @@ deviation of each feature in this table (constant features are only centred); wi
 Two classes give one score f, positive for the label that is +1. More classes give one score each, trained jointly
 (Weston-Watkins hinge on exact pairwise worst margins); their gap is 1e-2 unless --tolerance says otherwise.
 With --loss squared the label column holds numbers: the mean squared worst error of the prediction is minimised, certified alike.
+Columns of --immutable are seen by the network and cannot be changed by the adversary; certify uses the list stored in the model.
 With --folds, every row is judged once by a network that has not seen it; the setting with the best exact robust accuracy
 at --evaluation-radius is fitted to all rows. Its cross-validated share is that of a winner: a little too good.
 Exit code 3: a limit was reached before the gap; the model is written and its gap is honest.`,
@@ -96,8 +99,11 @@ async function run(file: string, flags: FitFlags & Record<string, unknown>): Pro
     ),
   );
   const [classes, labels] = orderClasses(table, config.positive);
+  const moves = await movesFor(config, table);
   const train = (inputs: NumericBatch, rows: Int32Array, setting: TrainConfig) =>
-    classes.length === 2 ? trainTwo(inputs, rows, setting) : trainSeveral(inputs, rows, classes.length, setting);
+    classes.length === 2
+      ? trainTwo(inputs, rows, setting, moves)
+      : trainSeveral(inputs, rows, classes.length, setting, moves);
   const [crossValidation, trained, { radius, beta }] = await withFlagNames(() => {
     const validated = config.folds === undefined ? null : validate(table.inputs, labels, classes, config, train);
     const setting = validated?.chosen ?? { radius: config.radius[0]!, beta: config.beta[0]! };
@@ -112,12 +118,14 @@ async function run(file: string, flags: FitFlags & Record<string, unknown>): Pro
     standardize: config.standardize,
     radius,
     radiusUnits: radiusUnits(plain),
+    immutable: namesOfFixed(moves, table.featureNames),
+    ellipsoid: config.ellipsoid ?? null,
     beta,
     ...result,
   };
   const notes = { ...facts, ...(config.ignore && { ignore: config.ignore }) };
   const { quadratics, standardisation } = plain;
-  const model = new PolynomialModel({ quadratics, standardisation, details: notes });
+  const model = new PolynomialModel({ quadratics, standardisation, moves, details: notes });
   const rows = labels.length;
   const predicted = model.predict(table.inputs);
   const radii = model.robustRadii(table.inputs, labels);
@@ -186,7 +194,7 @@ function orderClasses(table: Table, positive: string | undefined): [string[], In
   return [classes.reverse(), table.labels.map((label) => 1 - label)];
 }
 
-function trainTwo(inputs: NumericBatch, labels: Int32Array, config: TrainConfig): Trained {
+function trainTwo(inputs: NumericBatch, labels: Int32Array, config: TrainConfig, moves: MoveOptions): Trained {
   const { radius, beta, method, tolerance, timeLimit, backend } = config;
   const standardisation = config.standardize === "train" ? fitStandardisation(inputs) : null;
   const loss = `${config.reduction}-${config.loss}` as NonNullable<FitOptions["loss"]>;
@@ -194,13 +202,13 @@ function trainTwo(inputs: NumericBatch, labels: Int32Array, config: TrainConfig)
     standardise(inputs, standardisation),
     Float64Array.from(labels, (label) => (label === 1 ? 1 : -1)),
     {
-      ...{ radius, beta, loss, method, kernels: backend },
+      ...{ radius, beta, loss, method, kernels: backend, ...moves },
       ...(tolerance !== undefined && { tolerance }),
       ...(timeLimit !== undefined && { timeLimitSeconds: timeLimit }),
     },
   );
   const { status, lowerBound, gap, iterations, seconds, warnings, kernels } = fit;
-  const model = new PolynomialModel({ quadratics: [fit.quadratic], standardisation });
+  const model = new PolynomialModel({ quadratics: [fit.quadratic], standardisation, moves });
   checkFinite(fit.objective.total, model);
   return {
     ...{ model, loss, method: fit.method },
@@ -209,7 +217,13 @@ function trainTwo(inputs: NumericBatch, labels: Int32Array, config: TrainConfig)
   };
 }
 
-function trainSeveral(inputs: NumericBatch, labels: Int32Array, classCount: number, config: TrainConfig): Trained {
+function trainSeveral(
+  inputs: NumericBatch,
+  labels: Int32Array,
+  classCount: number,
+  config: TrainConfig,
+  moves: MoveOptions,
+): Trained {
   const { radius, beta, method, tolerance, timeLimit, backend, standardize } = config;
   const unsupported = (argument: string, expected: string, received: string) => {
     const hint = "the table has more than two classes";
@@ -219,7 +233,7 @@ function trainSeveral(inputs: NumericBatch, labels: Int32Array, classCount: numb
   if (config.reduction !== "mean") unsupported("--reduction", "mean for several classes", config.reduction);
   if (method === "exact") unsupported("--method", "auto or factored for several classes", method);
   const fitted = PolynomialModel.fit(inputs, labels, {
-    ...{ radius, beta, standardise: standardize, kernels: backend, classCount },
+    ...{ radius, beta, standardise: standardize, kernels: backend, classCount, ...moves },
     ...(tolerance !== undefined && { tolerance }),
     ...(timeLimit !== undefined && { timeLimitSeconds: timeLimit }),
   });
@@ -255,6 +269,8 @@ interface Report extends Omit<Trained, "model"> {
   readonly positive: string | null;
   readonly radius: number;
   readonly radiusUnits: string;
+  readonly immutable: readonly string[];
+  readonly ellipsoid: string | null;
   readonly training: { readonly accuracy: Accuracy; readonly robustAccuracy: Accuracy };
   readonly crossValidation: CrossValidation | null;
   readonly model: string | null;
@@ -270,6 +286,7 @@ function formatReport(report: Report): string {
     `training rows, clean:        ${formatAccuracy(training.accuracy)}`,
     `training rows, l2 radius ${radius}: ${formatAccuracy(training.robustAccuracy)}, exact`,
     `radius in ${report.radiusUnits}`,
+    ...formatMoves(report),
     ...(report.crossValidation ? [formatPath(report.crossValidation)] : []),
     ...(model === null ? [] : [`written to ${model}`]),
     ...warnings.map(({ message, code }) => `warning: ${message} [${code}]`),

@@ -5,6 +5,7 @@ import type { Kernels } from "@worstcase/linalg";
 import type { CertifyConfig, FitConfig } from "../config/table.js";
 import { writeOutputFile } from "../run/outputFile.js";
 import { radiusUnits, type StoredModel } from "../table/modelFile.js";
+import { formatMoves, movesFor, namesOfFixed } from "../table/moves.js";
 import { readTargets } from "../table/readRows.js";
 import { certifyTargets, type ErrorSummary, fitTargets } from "../table/regression.js";
 import { exitCodes } from "../terminal/exitCodes.js";
@@ -28,6 +29,7 @@ export async function runFitTargets(file: string, config: FitConfig, flags: Flag
     `${neurons} neurons   exact trainer   ${seconds.toFixed(2)} s`,
     ...errorLines(training, "training rows"),
     `radius in ${units}`,
+    ...formatMoves(report),
     ...(flags.out === undefined ? [] : [`written to ${flags.out}`]),
     ...warnings.map(({ message, code }) => `warning: ${message} [${code}]`),
   ];
@@ -45,12 +47,14 @@ export async function runCertifyTargets(
 ): Promise<void> {
   refusePlot(flags);
   const { radius, kernels, started } = settings;
-  const { inputs, targets } = await readTargets(names.table, config, stored);
+  const { inputs, targets, table } = await readTargets(names.table, config, stored);
+  const moves = await movesFor(config, table, stored.model.moves);
   const epsilonInf = config.epsilonInf ?? null;
-  const { rows, summary } = certifyTargets(stored.model, inputs, targets, { radius, epsilonInf, kernels });
+  const { rows, summary } = certifyTargets(stored.model, inputs, targets, { radius, epsilonInf, kernels, moves });
   const facts = {
     ...{ model: names.model, table: names.table, task: "regression", samples: rows.length },
     ...{ features: stored.model.features, radius, epsilonInf, radiusUnits: radiusUnits(stored.model), summary },
+    immutable: namesOfFixed(moves, table.featureNames),
     ...{ backend: kernels.name, seconds: (performance.now() - started) / 1000, warnings: [] },
   };
   const lines = [

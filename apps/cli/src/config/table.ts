@@ -15,6 +15,8 @@ const shared = {
     .describe("float64 kernels (auto, js, wasm, wasm-simd, wasm-fma, native)"),
 };
 
+const immutable = z.string().min(1).optional();
+const ellipsoid = z.string().min(1).optional();
 const limit = numeric(z.number().min(0));
 const positive = numeric(z.number().positive());
 
@@ -33,6 +35,10 @@ export const fitSchema = z.strictObject({
     .optional()
     .describe("l2 radius whose exact robust accuracy decides in cross-validation (default: the largest --radius)"),
   seed: count(0).default(0).describe("seed of the folds"),
+  immutable: immutable.describe("columns that perturbations cannot change, by name or position, with commas"),
+  ellipsoid: ellipsoid.describe(
+    "JSON file with a lower triangular matrix L, [[..], ..] in the model's units: perturbations are L z, |z| <= radius",
+  ),
   loss: z
     .enum(["hinge", "squared-hinge", "logistic", "squared"])
     .default("hinge")
@@ -60,6 +66,10 @@ export const certifySchema = z.strictObject({
     .describe("label column (default: the model's, else the last); none: the table has no labels"),
   ...shared,
   radius: limit.optional().describe("l2 radius, in the model's units (default: the training radius)"),
+  immutable: immutable.describe(
+    "columns that perturbations cannot change (default: the model's); none: all can change",
+  ),
+  ellipsoid: ellipsoid.describe("as for fit, for radius and distances (default: the model's); none: the l2 ball"),
   epsilonInf: limit.optional().describe("l-infinity radius, in the model's units (default: no l-infinity columns)"),
   plotRadius: positive.optional().describe("largest radius of --plot (default: where 9 of 10 rows are lost in l2)"),
   exactFeatures: count(0).default(20).describe("most features for exact l-infinity minima by branch and bound"),

@@ -4,7 +4,13 @@
 
 import { gatherBatch, type NumericBatch, throwIfAborted } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
-import { linfArgmaxRobustness, type PolynomialModel, preparePairwise, standardise } from "@worstcase/polynomial";
+import {
+  linfArgmaxRobustness,
+  type MoveOptions,
+  type PolynomialModel,
+  preparePairwise,
+  standardise,
+} from "@worstcase/polynomial";
 import type { Curve } from "../plot/curvePlot.js";
 import { shareOf } from "./accuracy.js";
 
@@ -14,6 +20,8 @@ export interface CurveOptions {
   readonly exactFeatures: number;
   readonly maxNodes: number;
   readonly kernels: Kernels;
+  /** As for the rows. */
+  readonly moves: MoveOptions;
   readonly signal?: AbortSignal;
 }
 
@@ -32,11 +40,11 @@ export function accuracyCurves(
   model: PolynomialModel,
   points: NumericBatch,
   labels: Int32Array,
-  { largest: wanted, exactFeatures, maxNodes, kernels, signal }: CurveOptions,
+  { largest: wanted, exactFeatures, maxNodes, kernels, moves, signal }: CurveOptions,
 ): AccuracyCurves {
   const rows = labels.length;
   const inputs = standardise(points, model.standardisation);
-  const radii = preparePairwise(model.quadratics, { kernels }).robustRadii(inputs, labels);
+  const radii = preparePairwise(model.quadratics, { kernels, ...moves }).robustRadii(inputs, labels);
   const predicted = model.predict(points);
   const correct = Array.from(labels.keys()).filter((i) => predicted[i] === labels[i]);
   const largest = wanted ?? typicalRadius(correct.map((i) => radii[i]!));
@@ -61,7 +69,7 @@ export function accuracyCurves(
     const robust = new Set<number>();
     if (open.length > 0) {
       const [batch, signs] = [gatherBatch(inputs, open), Int32Array.from(open, (i) => labels[i]!)];
-      const options = { kernels, maxNodes };
+      const options = { kernels, maxNodes, ...(moves.immutable && { immutable: moves.immutable }) };
       const relaxed = linfArgmaxRobustness(model.quadratics, batch, signs, epsilon, { ...options, exact: "never" });
       const settled = withExact
         ? linfArgmaxRobustness(model.quadratics, batch, signs, epsilon, { ...options, exact: "always" })

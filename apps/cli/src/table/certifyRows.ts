@@ -8,6 +8,7 @@ import {
   linfAttack,
   linfLowerBounds,
   linfWorstCase,
+  type MoveOptions,
   type PolynomialModel,
   preparePairwise,
   standardise,
@@ -22,6 +23,8 @@ export interface CertifyOptions {
   readonly exactFeatures: number;
   readonly maxNodes: number;
   readonly kernels: Kernels;
+  /** What may change: immutable features hold for all columns, an ellipsoid for those of l2. */
+  readonly moves: MoveOptions;
 }
 
 export interface CertifiedRow {
@@ -56,12 +59,12 @@ export function certifyRows(
   labels: Int32Array,
   options: CertifyOptions,
 ): { rows: CertifiedRow[]; linf: LinfColumns | null } {
-  const { radius, epsilonInf, kernels } = options;
+  const { radius, epsilonInf, kernels, moves } = options;
   const [samples, classes] = [labels.length, model.classCount];
   const scores = model.decision(points);
   const predicted = model.predict(points);
   const inputs = standardise(points, model.standardisation);
-  const oracle = preparePairwise(model.quadratics, { kernels });
+  const oracle = preparePairwise(model.quadratics, { kernels, ...moves });
   const { worst } = oracle.margins(inputs, labels, radius);
   const distances = oracle.robustRadii(inputs, predicted);
   const linf = epsilonInf === null ? null : linfColumns(model, inputs, labels, epsilonInf, options);
@@ -89,8 +92,9 @@ function linfColumns(
   inputs: NumericBatch,
   labels: Int32Array,
   epsilon: number,
-  { exactFeatures, maxNodes, kernels }: CertifyOptions,
+  { exactFeatures, maxNodes, kernels, moves }: CertifyOptions,
 ): LinfColumns {
+  const shared = { kernels, ...(moves.immutable && { immutable: moves.immutable }) };
   const infinite = () => new Float64Array(labels.length).fill(Number.POSITIVE_INFINITY);
   const [bounds, exact, attacked] = [infinite(), infinite(), infinite()];
   const lower = (column: Float64Array, i: number, value: number) => {
@@ -106,10 +110,10 @@ function linfColumns(
       const difference = subtractQuadratics(quadratics[first]!, quadratics[second]!);
       const batch = gatherBatch(inputs, places);
       const signs = Float64Array.from(places, (i) => (labels[i] === first ? 1 : -1));
-      const relaxed = linfLowerBounds(difference, batch, signs, epsilon, { kernels });
+      const relaxed = linfLowerBounds(difference, batch, signs, epsilon, shared);
       const minima =
-        features <= exactFeatures ? linfWorstCase(difference, batch, signs, epsilon, { kernels, maxNodes }) : null;
-      const attack = minima ?? linfAttack(difference, batch, signs, epsilon, { kernels, starts: relaxed.means });
+        features <= exactFeatures ? linfWorstCase(difference, batch, signs, epsilon, { ...shared, maxNodes }) : null;
+      const attack = minima ?? linfAttack(difference, batch, signs, epsilon, { ...shared, starts: relaxed.means });
       places.forEach((i, t) => {
         lower(bounds, i, relaxed.lowerBounds[t]!);
         lower(attacked, i, attack.values[t]!);

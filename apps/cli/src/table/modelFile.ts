@@ -1,5 +1,6 @@
 // model.json: what `worstcase fit` writes, any PolynomialModel written as JSON, or a bare quadratic
-//   { "Q": [[..], ..] or flat, "q": [..], "s": 0, "classes": ["no", "yes"], "features": ["a", ..] }   classes, features optional
+//   { "Q": [[..], ..] or flat, "q": [..], "s": 0, "classes": ["no", "yes"], "features": ["a", ..], "immutable": ["a" or 0, ..] }
+// with classes, features and immutable optional;
 // f(x) = x'Qx + q'x + s is positive for the second class.
 
 import { readFile } from "node:fs/promises";
@@ -29,6 +30,7 @@ const bareSchema = z.looseObject({
   s: z.number(),
   classes: names.optional(),
   features: names.optional(),
+  immutable: z.array(z.union([z.string(), z.int().min(0)])).optional(),
 });
 
 export interface StoredModel {
@@ -58,13 +60,18 @@ export async function readModel(path: string): Promise<StoredModel> {
 }
 
 function readBare(json: object): StoredModel {
-  const { Q, q, s, ...notes } = bareSchema.parse(json);
+  const { Q, q, s, immutable, ...notes } = bareSchema.parse(json);
   const flat = Q.flat();
   if (Array.isArray(Q[0]) && Q.some((row) => (row as number[]).length !== q.length)) {
     throw new DataError({ argument: "Q", expected: `rows of ${q.length} values`, received: "others" });
   }
   const quadratic = { dimension: q.length, Q: Float64Array.from(flat), q: Float64Array.from(q), s };
-  const model = new PolynomialModel({ quadratics: [quadratic] });
+  const fixed = immutable?.map((column) => {
+    const k = typeof column === "number" ? column : (notes.features?.indexOf(column) ?? -1);
+    if (k >= 0) return k;
+    throw new DataError({ argument: "immutable", expected: "names among features, or indices", received: column });
+  });
+  const model = new PolynomialModel({ quadratics: [quadratic], ...(fixed && { moves: { immutable: fixed } }) });
   const known = {
     ...(notes.classes && { classes: notes.classes }),
     ...(notes.features && { features: notes.features }),

@@ -14,12 +14,15 @@ export interface JudgedRows {
   readonly classes: readonly string[];
   /** Class indices `[rows]`, or null without labels. */
   readonly labels: Int32Array | null;
+  /** The table they came from. */
+  readonly table: Table;
 }
 
 export interface JudgedTargets {
   readonly inputs: NumericBatch;
   /** `[rows]`, or null without a target column. */
   readonly targets: Float64Array | null;
+  readonly table: Table;
 }
 
 type RowConfig = Pick<CertifyConfig, "label" | "ignore" | "missing">;
@@ -27,15 +30,15 @@ type RowConfig = Pick<CertifyConfig, "label" | "ignore" | "missing">;
 /** Throws DataError when the table does not fit the model. */
 export async function readRows(file: string, config: RowConfig, stored: StoredModel): Promise<JudgedRows> {
   const { table, labelled } = await readEither(file, config, stored, "evaluate");
-  if (!labelled) return { inputs: table.inputs, classes: namesOf(stored), labels: null };
+  if (!labelled) return { inputs: table.inputs, classes: namesOf(stored), labels: null, table };
   const [classes, labels] = matchClasses(file, table, stored);
-  return { inputs: table.inputs, classes, labels };
+  return { inputs: table.inputs, classes, labels, table };
 }
 
 /** The same for a regression model. */
 export async function readTargets(file: string, config: RowConfig, stored: StoredModel): Promise<JudgedTargets> {
   const { table } = await readEither(file, config, stored, "regression");
-  return { inputs: table.inputs, targets: table.targets };
+  return { inputs: table.inputs, targets: table.targets, table };
 }
 
 async function readEither(

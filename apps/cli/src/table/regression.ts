@@ -9,6 +9,7 @@ import {
   fitRegression,
   fitStandardisation,
   linfLowerBounds,
+  type MoveOptions,
   PolynomialModel,
   predictionRange,
   standardise,
@@ -16,6 +17,7 @@ import {
 import { column, columns, type FitConfig } from "../config/table.js";
 import { withFlagNames } from "./flagErrors.js";
 import { radiusUnits } from "./modelFile.js";
+import { movesFor, namesOfFixed } from "./moves.js";
 
 /** Reads the table and trains; the model keeps its standardisation and says `task: regression`. */
 export async function fitTargets(file: string, config: FitConfig) {
@@ -31,12 +33,13 @@ export async function fitTargets(file: string, config: FitConfig) {
     ),
   );
   const { inputs, featureNames } = table;
+  const moves = await movesFor(config, table);
   const targets = table.targets!;
   const standardisation = config.standardize === "train" ? fitStandardisation(inputs) : null;
   const { tolerance, timeLimit, reduction, backend } = config;
   const fit = await withFlagNames(() =>
     fitRegression(standardise(inputs, standardisation), targets, {
-      ...{ radius: config.radius[0]!, beta: config.beta[0]!, reduction, kernels: backend },
+      ...{ radius: config.radius[0]!, beta: config.beta[0]!, reduction, kernels: backend, ...moves },
       ...(tolerance !== undefined && { tolerance }),
       ...(timeLimit !== undefined && { timeLimitSeconds: timeLimit }),
     }),
@@ -51,10 +54,11 @@ export async function fitTargets(file: string, config: FitConfig) {
     ...{ task: "regression", label: config.label, standardize: config.standardize, radius },
     ...{ radiusUnits: radiusUnits(plain), beta, loss: `${reduction}-squared`, method: "exact" },
     ...{ objective: fit.objective.total, lowerBound, gap, neurons: fit.neurons.weights.length, iterations, seconds },
-    ...{ backend: fit.kernels, status },
+    ...{ backend: fit.kernels, status, immutable: namesOfFixed(moves, featureNames) },
+    ellipsoid: config.ellipsoid ?? null,
   };
   const notes = { ...facts, features: featureNames, ...(config.ignore && { ignore: config.ignore }) };
-  const model = new PolynomialModel({ quadratics: [fit.quadratic], standardisation, details: notes });
+  const model = new PolynomialModel({ quadratics: [fit.quadratic], standardisation, moves, details: notes });
   const training = errorsOf(
     targets,
     predictionsOf(model, inputs).map((value, i) => Math.abs(value - targets[i]!)),
@@ -126,17 +130,18 @@ export function certifyTargets(
   model: PolynomialModel,
   points: NumericBatch,
   targets: Float64Array | null,
-  { radius, epsilonInf, kernels }: { radius: number; epsilonInf: number | null; kernels: Kernels },
+  settings: { radius: number; epsilonInf: number | null; kernels: Kernels; moves: MoveOptions },
 ): { rows: PredictedRow[]; summary: ErrorSummary | null } {
+  const { radius, epsilonInf, kernels, moves } = settings;
+  const box = { kernels, ...(moves.immutable && { immutable: moves.immutable }) };
   const predictions = predictionsOf(model, points);
   const inputs = standardise(points, model.standardisation);
   const score = model.quadratics[1]!;
-  const { lowest, highest } = predictionRange(score, inputs, radius, { kernels });
+  const { lowest, highest } = predictionRange(score, inputs, radius, { kernels, ...moves });
   const side = (label: number) =>
     epsilonInf === null
       ? null
-      : linfLowerBounds(score, inputs, new Float64Array(predictions.length).fill(label), epsilonInf, { kernels })
-          .lowerBounds;
+      : linfLowerBounds(score, inputs, new Float64Array(predictions.length).fill(label), epsilonInf, box).lowerBounds;
   const [below, above] = [side(1), side(-1)];
   const worst = targets?.map((t, i) => Math.max(t - lowest[i]!, highest[i]! - t)) ?? null;
   const rows = Array.from(predictions, (prediction, row) => ({
