@@ -291,6 +291,8 @@ describe("misuse", () => {
     await writeFile(at("empty.csv"), "");
     await writeFile(at("huge.csv"), good.replace("3,5", "3e300,5"));
     await writeFile(at("three.csv"), `${good}4,4,c\n`);
+    const many = Array.from({ length: 80 }, (_, i) => `${i},${i % 7},${i % 40}`);
+    await writeFile(at("many.csv"), `x,y,kind\n${many.join("\n")}\n`);
     await writeFile(at("wide.csv"), good.trimEnd().replaceAll(/^/gm, "1,").replace("1,x", "w,x"));
     await writeFile(at("other-names.csv"), good.replace("x,y", "x,z"));
     await writeFile(at("other-class.csv"), good.replace(",b", ",c"));
@@ -347,6 +349,16 @@ describe("misuse", () => {
     ["sum, three classes", fit("three.csv", "--reduction", "sum"), /--reduction: expected mean/],
     ["exact, three classes", fit("three.csv", "--method", "exact"), /--method: expected auto or factored/],
     ["an output folder that is not there", fit("good.csv", "--out", "no/such/model.json"), /--out.*ENOENT/],
+    [
+      "an output that is a folder",
+      fit("good.csv", "--out", tmpdir()),
+      /--out: expected a file that can be written.*it is a folder/,
+    ],
+    [
+      "a column of numbers as label",
+      fit("many.csv"),
+      /--label: expected at most 30 different labels, got 40.*--loss squared/,
+    ],
     ["an unknown flag", fit("good.csv", "--epsilon", "1"), /unknown option '--epsilon'/],
     ["no radius to certify", certify("line.json", "good.csv"), /--radius: expected an l2 radius/],
     ["too many features", certify("good.json", "wide.csv"), /wide\.csv: expected the model's 2 features, got 3/],

@@ -26,6 +26,9 @@ import { exitCodes } from "../terminal/exitCodes.js";
 import { formatTable, percent } from "../terminal/table.js";
 import { runFitTargets } from "./regressionReports.js";
 
+/** Pairs of classes are trained jointly: beyond this a fit without a limit takes very long. */
+const mostClasses = 30;
+
 interface FitFlags {
   readonly config?: string;
   readonly out?: string;
@@ -99,6 +102,12 @@ async function run(file: string, flags: FitFlags & Record<string, unknown>): Pro
     ),
   );
   const [classes, labels] = orderClasses(table, config.positive);
+  if (classes.length > mostClasses && config.timeLimit === undefined) {
+    const hint =
+      "a column of numbers is predicted with --loss squared; so many classes take long and need --time-limit";
+    const expected = `at most ${mostClasses} different labels`;
+    throw new DataError({ argument: "--label", expected, received: classes.length, hint });
+  }
   const moves = await movesFor(config, table);
   const train = (inputs: NumericBatch, rows: Int32Array, setting: TrainConfig) =>
     classes.length === 2

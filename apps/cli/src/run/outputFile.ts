@@ -1,12 +1,15 @@
 // A file named by --out or --plot: its folder is checked before work starts, and it is written beside and renamed, so it is never half written.
 
-import { access, constants, rename, rm, writeFile } from "node:fs/promises";
+import { access, constants, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DataError } from "@worstcase/core";
 
-/** Throws DataError when the folder of `path` is missing or read-only. No path, no check. */
+/** Throws DataError when the folder of `path` is missing or read-only, or `path` is a folder itself. No path, no check. */
 export async function checkOutputFile(path: string | undefined, flag = "--out"): Promise<void> {
-  if (path !== undefined) await access(dirname(path), constants.W_OK).catch(cannotWrite(path, flag));
+  if (path === undefined) return;
+  await access(dirname(path), constants.W_OK).catch(cannotWrite(path, flag));
+  const found = await stat(path).catch(() => null);
+  if (found?.isDirectory()) cannotWrite(path, flag)(new Error("it is a folder"));
 }
 
 /** Throws DataError, and leaves nothing behind, when the file cannot be written. */

@@ -129,6 +129,15 @@ describe("answers on edge cases", () => {
     }
   });
 
+  test("radii beyond all points up to 1e12: the zero network, certified", () => {
+    for (const radius of [1e7, 1e9, 1e12]) {
+      const fit = fitPolynomial(points, labels, { radius, beta: 0.01 });
+      expect(fit.status).toBe("zero-optimal");
+      expect(fit.gap).toBeLessThanOrEqual(1e-6);
+      expect(fit.radius).toBe(radius);
+    }
+  });
+
   test("radii from 0 over 1e-9 to 1e6: nondecreasing optimum, zero network at the end", () => {
     let least = 0;
     for (const radius of [0, 1e-9, 1e-6, 1e-3, 0.1, 1, 10, 1e3, 1e6]) {

@@ -85,6 +85,8 @@ export interface ExactHooks {
 
 /** Share of the points' size below which a radius is treated as zero inside the solver (the checks use it as given). */
 const negligibleRadius = 1e-7;
+/** Multiple of the points' size beyond which a larger radius changes no digit of the optimum, but costs the solver its own. */
+const hugeRadius = 1e4;
 /** Margin below which the guess keeps a sample: 1.05 missed some on three of twelve instances, which costs a second solve. */
 const guessMargin = 1.15;
 /** Ratios of radius and beta to the earlier fit's within which its iterate is used. */
@@ -100,7 +102,9 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   const d = problem.points.shape[1];
   const samples = mergeSamples(problem);
   const { count: n, batch } = samples;
-  const inner = radius < negligibleRadius * samples.scale ? 0 : radius;
+  // Within a ball this large nothing is left to learn already, and attacks that stay in it serve for any larger one.
+  const largest = hugeRadius * samples.scale * (set?.inverseSize ?? 1);
+  const inner = radius < negligibleRadius * samples.scale ? 0 : largest > 0 ? Math.min(radius, largest) : radius;
   const shape = lossShape(loss);
   const pruning = 0.1 * settings.tolerance;
   const hard = samples.required.some((flag) => flag !== 0);

@@ -138,16 +138,18 @@ export function createSizeMaster(
   function differentiateTwice(space: Workspace, candidates: readonly number[], width: number): void {
     const m = candidates.length;
     hessian.fill(0, 0, m * m);
+    // Candidates of each group, ascending, with their columns.
+    const members = groups.map((): number[] => []);
+    const parts = groups.map((): Float64Array[] => []);
+    candidates.forEach((j, f) => {
+      for (const [g, column] of atoms[j].columns) {
+        members[g].push(f);
+        parts[g].push(column);
+      }
+    });
     groups.forEach(({ rows }, g) => {
-      const members: number[] = [];
-      const columns: Float64Array[] = [];
-      candidates.forEach((j, f) => {
-        const found = atoms[j].columns.find(([group]) => group === g);
-        if (!found) return;
-        members.push(f);
-        columns.push(found[1]);
-      });
-      const own = members.length;
+      const columns = parts[g];
+      const own = columns.length;
       if (own === 0) return;
       local.fill(0, 0, own * own);
       let next = 0;
@@ -167,7 +169,7 @@ export function createSizeMaster(
         space.syrk(true, own, count, 1 / width, gathered, own, 1, local, own);
       }
       for (let f = 0; f < own; f++) {
-        for (let h = 0; h < own; h++) hessian[members[f] * m + members[h]] += local[f * own + h];
+        for (let h = 0; h < own; h++) hessian[members[g][f] * m + members[g][h]] += local[f * own + h];
       }
     });
     if (loss === "max" && k > 1) subtractTied(space, candidates, width);

@@ -312,6 +312,7 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
       if (norm <= beta * (1 + 0.1 * settings.tolerance)) break;
       if (attempt >= 3 && best - mass >= mass - share * mass) break;
       throwIfAborted(hooks.signal, "joint training");
+      if (limit() === "time-limit") break;
       if (master.atoms.length > 2 * count + 8 * blocks) master.prune();
       for (const { direction, sign, owner } of violating(found, beta)) master.add(direction, sign, owner);
     }
