@@ -155,6 +155,42 @@ export interface Workspace {
    * did not converge; A is then spoiled.
    */
   syevd(n: number, a: Float64Array, lda: number, eigenvalues: Float64Array): number;
+  /** Minima of separable quadratics over balls; see {@link BallMinima}. Throws SettingError or ShapeError on misuse. */
+  ballMinima(problem: BallMinima<Float64Array>): void;
+}
+
+/**
+ * For row i of X [rows, n] and sign y_i the minimum over ||D|| <= r of y_i f_i(x_i + D), f_i(t) = c_i + sum_k (h_k t_k + l_ik) t_k.
+ * Values come from the dual side: never above the minimum but for the rounding of the row's own arithmetic. A multiplier is that of the
+ * ball, 0 where the minimum lies inside. `tolerance` bounds the relative error of ||D|| = r where the ball is filled; the value's
+ * relative error is about its cube. NaN in a row stays in that row.
+ */
+export interface BallMinima<Place> {
+  readonly rows: number;
+  readonly n: number;
+  readonly x: Place;
+  readonly ldx: number;
+  /** Curvatures, ascending, `[n]`. */
+  readonly h: Place;
+  /** Slopes `[rows, n]` with leading dimension `ldl`, or `[n]` for all rows when `ldl` is 0. */
+  readonly l: Place;
+  readonly ldl: number;
+  /** c `[rows]`, or one number for all unless `perSampleConstants`. */
+  readonly constants: Place;
+  readonly perSampleConstants: boolean;
+  /** `[rows]`: above 0 for y = 1, else y = -1. */
+  readonly signs: Place;
+  /** >= 0 */
+  readonly radius: number;
+  readonly tolerance: number;
+  /** Scratch: 3 n + 24 numbers. */
+  readonly work: Place;
+  /** Written, `[rows]` each. */
+  readonly values: Place;
+  readonly multipliers: Place;
+  /** The minimisers' D, `[rows, n]` with leading dimension `ldm`, where they are wanted. */
+  readonly moves?: Place | undefined;
+  readonly ldm: number;
 }
 
 /**
@@ -292,6 +328,7 @@ export interface Routines {
   symv(n: number, alpha: number, a: number, lda: number, x: number, beta: number, y: number): void;
   trsv(transpose: boolean, n: number, l: number, ldl: number, x: number): void;
   syevd(n: number, a: number, lda: number, eigenvalues: number): number;
+  ballMinima(problem: BallMinima<number>): void;
   readonly batch: BatchRoutines;
 }
 

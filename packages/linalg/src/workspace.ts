@@ -3,7 +3,7 @@
 
 import { SettingError } from "@worstcase/core";
 import { CheckedBatch } from "./batch.js";
-import type { Batch, KernelName, Routines, Workspace } from "./kernels.js";
+import type { BallMinima, Batch, KernelName, Routines, Workspace } from "./kernels.js";
 import { aligned, checkCount, checkDimension, Memory, overlap } from "./memory.js";
 
 /**
@@ -216,6 +216,39 @@ export class CheckedWorkspace implements Workspace {
     const status = this.routines.syevd(n, pa, lda, pe);
     if (scale !== 1) for (let i = 0; i < n; i++) eigenvalues[i] /= scale;
     return status;
+  }
+
+  ballMinima(problem: BallMinima<Float64Array>): void {
+    const { rows, n, ldx, ldl, ldm, radius, tolerance, perSampleConstants, moves } = problem;
+    checkDimension(rows, "rows");
+    checkDimension(n, "n");
+    if (!(radius >= 0 && radius < Number.POSITIVE_INFINITY)) {
+      throw new SettingError({ argument: "radius", expected: "a finite number >= 0", received: radius });
+    }
+    if (!(tolerance > 0 && tolerance < 1)) {
+      throw new SettingError({ argument: "tolerance", expected: "a number between 0 and 1", received: tolerance });
+    }
+    const place = (name: "h" | "constants" | "signs" | "work" | "values" | "multipliers", length: number) =>
+      this.memory.position(problem[name], 1, length, length, name);
+    const shared = {
+      ...{ rows, n, ldx, ldl, ldm, radius, tolerance, perSampleConstants },
+      x: this.memory.position(problem.x, rows, n, ldx, "x"),
+      h: place("h", n),
+      l: this.memory.position(problem.l, ldl === 0 ? 1 : rows, n, ldl === 0 ? n : ldl, "l"),
+      constants: place("constants", perSampleConstants ? rows : 1),
+      signs: place("signs", rows),
+      work: place("work", 3 * n + 24),
+      values: place("values", rows),
+      multipliers: place("multipliers", rows),
+      moves: moves && this.memory.position(moves, rows, n, ldm, "moves"),
+    };
+    if (rows === 0) return;
+    if (n > 0) this.routines.ballMinima(shared);
+    for (let i = 0; n === 0 && i < rows; i++) {
+      const constant = problem.constants[perSampleConstants ? i : 0];
+      problem.values[i] = problem.signs[i] > 0 ? constant : -constant;
+      problem.multipliers[i] = 0;
+    }
   }
 }
 

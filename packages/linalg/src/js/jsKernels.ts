@@ -5,6 +5,7 @@ import type { Kernels, Routines } from "../kernels.js";
 import { checkCount } from "../memory.js";
 import { checkFits, needs } from "../memoryLimit.js";
 import { CheckedWorkspace } from "../workspace.js";
+import { ballMinima } from "./ballMinima.js";
 import { bitProduct } from "./bitProduct.js";
 import { factorCholesky } from "./cholesky.js";
 import { PACKED_NUMBERS, type PackingScratch, packingScratch, product, strided, symmetricProduct } from "./gemm.js";
@@ -54,6 +55,7 @@ function routinesOn(x: Float64Array): Routines {
     syrk(transpose, n, k, alpha, a, lda, beta, c, ldc) {
       symmetricProduct(x, scratch, n, k, alpha, strided(a, lda, transpose), beta, c, ldc);
     },
+    ballMinima: (problem) => ballMinima(x, problem),
     mirror: (n, a, lda) => mirrorLower(x, n, a, lda),
     potrf: (n, a, lda) => factorCholesky(x, scratch, n, a, lda),
     trsm(left, transpose, m, n, l, ldl, b, ldb) {

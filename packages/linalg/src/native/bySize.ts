@@ -45,6 +45,7 @@ export function bySize(native: Routines, small: Routines, hasFusedMultiplyAdd: b
       symmetric(n, k).syrk(transpose, n, k, alpha, a, lda, beta, c, ldc);
     },
     gemmBits: small.gemmBits,
+    ballMinima: small.ballMinima,
     mirror: small.mirror,
     potrf: (n, a, lda) => (n <= limits.cholesky ? small : native).potrf(n, a, lda),
     trsm(left, transpose, m, n, l, ldl, b, ldb) {

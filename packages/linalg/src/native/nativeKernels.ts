@@ -1,6 +1,7 @@
 // Kernels on a BLAS and LAPACK of the machine. Row-major is served without copies: CBLAS takes the order as an argument,
 // and to LAPACK, which is column-major, the lower triangle of a row-major matrix is the upper one.
 
+import { ballMinima } from "../js/ballMinima.js";
 import { bitProduct } from "../js/bitProduct.js";
 import { allocate } from "../js/jsKernels.js";
 import { loopOver } from "../js/loopOver.js";
@@ -75,6 +76,7 @@ function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Arr
       dsyrk(ROW_MAJOR, LOWER, flag(transpose), n, k, alpha, at(a), lda || 1, beta, at(c), ldc);
       mirror(n, c, ldc);
     },
+    ballMinima: portable?.ballMinima ?? ((problem) => ballMinima(x, problem)),
     mirror,
     potrf(n, a, lda) {
       cells.prepare(n, lda);

@@ -3,6 +3,7 @@
 
 import { describe, test } from "vitest";
 import type { Kernels } from "../kernels.js";
+import { describeBallMinima } from "./describeBallMinima.js";
 import { describeBatch } from "./describeBatch.js";
 import { describeBitProducts } from "./describeBitProducts.js";
 import { describeCholesky } from "./describeCholesky.js";
@@ -29,5 +30,6 @@ export function describeKernels(name: string, kernels: Kernels | undefined, whyM
     describeMatrixVector(kernels);
     describeBatch(kernels);
     describeEigen(kernels);
+    describeBallMinima(kernels);
   });
 }

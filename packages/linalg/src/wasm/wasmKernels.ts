@@ -23,6 +23,9 @@ const SCRATCH_NUMBERS = 82_000;
 /** Eigenproblems above this order would need scratch out of proportion. */
 const LARGEST_ORDER = 8192;
 
+/** An address no array has: the last bytes of the address space. */
+const NOWHERE = 0xffffffff;
+
 interface Exports {
   readonly memory: WasmMemory;
   scratchBytes(order: number): number;
@@ -44,6 +47,7 @@ interface Exports {
   batchTrsm(...values: number[]): void;
   batchCongruence(...values: number[]): void;
   syevd(...values: number[]): number;
+  ballMinima(...values: number[]): void;
 }
 
 const builds = new Map<WasmBuild, Instances<Exports> | undefined>();
@@ -133,7 +137,7 @@ function tooLarge(received: number, cause?: unknown): ResourceError {
 }
 
 function routinesOf(exports: Exports, largestOrder: number): Routines {
-  const { gemm, gemmBits, syrk, mirror, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd } = exports;
+  const { gemm, gemmBits, syrk, mirror, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd, ballMinima } = exports;
   return {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       gemm(+transposeA, +transposeB, m, n, k, alpha, a * 8, lda, b * 8, ldb, beta, c * 8, ldc);
@@ -162,6 +166,14 @@ function routinesOf(exports: Exports, largestOrder: number): Routines {
         throw new ResourceError({ argument: "n", expected, received: n, hint: "use the js kernels" });
       }
       return syevd(n, a * 8, lda, eigenvalues * 8);
+    },
+    ballMinima({ rows, n, x, ldx, h, l, ldl, constants, perSampleConstants, signs, radius, tolerance, ...to }) {
+      const [px, ph, pl, pc, ps] = [x * 8, h * 8, l * 8, constants * 8, signs * 8];
+      const [pw, pv, pm] = [to.work * 8, to.values * 8, to.multipliers * 8];
+      // position 0 is a place like any other in a workspace, so "no moves" has a flag of its own
+      const moves = to.moves === undefined ? NOWHERE : to.moves * 8;
+      const step = +perSampleConstants;
+      ballMinima(rows, n, px, ldx, ph, pl, ldl, pc, step, ps, radius, tolerance, pw, pv, pm, moves, to.ldm);
     },
     batch: batchOf(exports),
   };

@@ -1,5 +1,6 @@
 // Exports of the kernel module. Positions are byte offsets in the imported memory; leading dimensions count numbers.
 
+import { minimaOverBalls } from "./ballMinima";
 import { congruenceMany, factorMany, invertMany, multiplyMany, solveMany } from "./batch";
 import { BIT_SCRATCH, multiplyBits, setBitScratch } from "./bitProduct";
 import { eigen, eigenScratch } from "./eigen";
@@ -85,6 +86,17 @@ export function symv(n: i32, alpha: f64, a: usize, lda: usize, x: usize, beta: f
 
 export function trsv(transpose: bool, n: i32, l: usize, ldl: usize, x: usize): void {
   solveVector(transpose, n, l, ldl << 3, x);
+}
+
+/** `stepConstants` is 0 or 1; leading dimensions count numbers; `moves` 0 for none. */
+export function ballMinima(
+  rows: i32, n: i32, x: usize, ldx: usize, h: usize, l: usize, ldl: usize, constants: usize, stepConstants: usize,
+  signs: usize, radius: f64, tolerance: f64, work: usize, values: usize, multipliers: usize, moves: usize, ldm: usize,
+): void {
+  minimaOverBalls(
+    rows, n, x, ldx << 3, h, l, ldl << 3, constants, stepConstants << 3,
+    signs, radius, tolerance, work, values, multipliers, moves, ldm << 3,
+  );
 }
 
 // Batches: strides count numbers.
