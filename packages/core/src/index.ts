@@ -1,5 +1,6 @@
 export {
   checkBatch,
+  checkBatchShape,
   checkFinite,
   checkLabels,
   concatBatches,

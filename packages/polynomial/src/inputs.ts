@@ -1,17 +1,24 @@
 // Checks of the arguments that most functions of this package share.
 
-import { checkBatch, DataError, type NumericBatch, SettingError, ShapeError } from "@worstcase/core";
+import { checkBatchShape, checkFinite, DataError, type NumericBatch, SettingError, ShapeError } from "@worstcase/core";
 
 /** Labels +1 and -1, `[samples]`. */
 export type SignLabels = ArrayLike<number>;
 
 /** Throws ShapeError or DataError unless `points` is a finite non-empty batch of vectors; returns [samples, features]. */
 export function checkPoints(points: NumericBatch, argument: string, dimension?: number): [number, number] {
+  const [samples, features] = checkPointsShape(points, argument, dimension);
+  checkFinite(points.data, argument, features);
+  return [samples, features];
+}
+
+/** As `checkPoints`, for code that meets what is not finite on its own way through the data. */
+export function checkPointsShape(points: NumericBatch, argument: string, dimension?: number): [number, number] {
   if (points?.shape?.length !== 2) {
     const received = points?.shape;
     throw new ShapeError({ argument: `${argument}.shape`, expected: "[samples, features]", received });
   }
-  checkBatch(points, argument, dimension === undefined ? undefined : [dimension]);
+  checkBatchShape(points, argument, dimension === undefined ? undefined : [dimension]);
   return [points.shape[0], points.shape[1]];
 }
 

@@ -11,7 +11,6 @@ import { checkQuadratic, type Quadratic, subtractQuadratics } from "./quadratic.
 import { errorBound } from "./worstCase/errorBound.js";
 import { type RotatedForm, rotate } from "./worstCase/rotatedForm.js";
 import { createRotator } from "./worstCase/rotator.js";
-import { createTrustRegionSolver } from "./worstCase/trustRegion.js";
 import { prepareOver, radiusValue, solveBatch, type WorstCaseOracle } from "./worstCase/worstCase.js";
 
 export interface PairwiseOptions extends MoveOptions {
@@ -90,7 +89,7 @@ export function preparePairwise(quadratics: readonly Quadratic[], options: Pairw
     return {
       margins(points, signs, radius) {
         rotator.use(form);
-        const prepared = { form, solver: createTrustRegionSolver(form), bound: errorBound(form), rotator };
+        const prepared = { form, bound: errorBound(form), rotator };
         return solveBatch(prepared, points, signs, radius, false).values;
       },
       distances(points, signs) {

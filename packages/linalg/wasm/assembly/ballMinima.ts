@@ -103,9 +103,9 @@ function singleGaps(n: i32, h: usize, sign: f64, lowest: f64, width: f64, gaps: 
   }
 }
 
-/** A start near the root from the left, or `least`. `largest`: of the squares. */
+/** A start near the root from the left, or `least`, itself begun at `guess` >= least. `largest`: of the squares. */
 function singleStart(
-  n: i32, squares: usize, singles: usize, gaps: usize, width: f64, largest: f64, radius: f64, least: f64,
+  n: i32, squares: usize, singles: usize, gaps: usize, width: f64, largest: f64, radius: f64, least: f64, guess: f64,
 ): f64 {
   const factor = f64x2.splat(1 / largest);
   let from = squares;
@@ -119,15 +119,16 @@ function singleStart(
   }
   // in units of the width and of the largest |a|
   const target = (radius * width) / Math.sqrt(largest);
-  let delta = least / width;
-  if (!(delta > 1e-30 && target > 0 && target < Infinity)) return least;
+  const lowest = least / width;
+  let delta = guess / width;
+  if (!(lowest > 1e-30 && target > 0 && target < Infinity)) return least;
   for (let step = 0; step < SINGLE_STEPS; step++) {
     singleSums(n, gaps, singles, <f32>delta);
     if (!(norm3 > 0 && norm3 < Infinity)) break;
     const excess = Math.sqrt(norm2) / target - 1;
-    if (!(excess > 1e-5)) break;
-    const next = delta + (norm2 / norm3) * excess;
-    if (!(next > delta && next < Infinity)) break;
+    if (Math.abs(excess) <= 1e-5) break;
+    const next = Math.max(lowest, delta + (norm2 / norm3) * excess);
+    if (!(next < Infinity) || next == delta) break;
     delta = next;
   }
   const found = delta * width * BACK;
@@ -159,6 +160,9 @@ export function minimaOverBalls(
   for (let k = n; k < room; k++) set(squares, k, 0);
   const radiusSquare = radius * radius;
   const inverseRadius = radius < NEGLIGIBLE ? 0 : 1 / radius;
+  // rows are alike: the last root of the same sign is a good guess
+  let lastPositive: f64 = 0;
+  let lastNegative: f64 = 0;
   const upper = radius * (1 + tolerance);
   const lower = radius * (1 - Math.min(tolerance, 1e-9));
   for (let i = 0; i < rows; i++) {
@@ -211,7 +215,10 @@ export function minimaOverBalls(
       let delta = least;
       if (single && largest > 0 && largest < Infinity) {
         const gaps = positive ? gapsPositive : gapsNegative;
-        delta = singleStart(n, squares, singles, gaps, width, largest, radius, least);
+        const guess = Math.max(least, positive ? lastPositive : lastNegative);
+        delta = singleStart(n, squares, singles, gaps, width, largest, radius, least, guess);
+        if (positive) lastPositive = delta;
+        else lastNegative = delta;
       }
       let length: f64 = 0;
       for (let step = 0; ; step++) {

@@ -6,11 +6,11 @@
 
 import { workspaceSize } from "@worstcase/linalg";
 import { displaceRows, type MoveSet, projectRows } from "../moveSet.js";
+import { ballRowsSizes, createBallRows, trainingTolerance } from "../worstCase/ballRows.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
-import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
 import type { AttackState, Objective, ObjectiveProblem, Smoothing } from "./objective.js";
 import { everyRow } from "./rowSource.js";
-import { solveSmoothedRows } from "./smoothedTrustRegion.js";
+import { createSmoothedSolver, refreshGaps, solveSmoothedRows } from "./smoothedTrustRegion.js";
 
 export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): Objective {
   const { data, labels, hingeWeights, radius, beta, activation } = problem;
@@ -23,18 +23,20 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
   const sizes = [
     ...[K * d, block * d, block * (K + 1), block * maxRank, K * maxRank, maxRank * d],
     ...[(K + 1) * d, (K + 1) * maxRank, maxRank * maxRank, maxRank, block * maxRank],
+    block * maxRank,
   ];
-  const workspace = data.kernels.workspace(workspaceSize(...sizes));
+  const workspace = data.kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(block, maxRank)));
   const arrays = sizes.map((size) => workspace.float64(size));
   const [vectors, points, products, half, coordinates, basis] = arrays;
-  const [stacked, smallGradient, small, smallValues, blockMoves] = arrays.slice(6);
+  // the rows' slopes and constants are those at the point itself, so in their coordinates every row is at the origin
+  const [stacked, smallGradient, small, smallValues, blockMoves, origin] = arrays.slice(6);
+  const ballRows = createBallRows(workspace, block, maxRank);
   const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
-  const solver = createTrustRegionSolver(form);
+  const solver = createSmoothedSolver(form);
   const projected = new Float64Array(K * d);
   const lengths = new Float64Array(K);
   const spread = new Float64Array(maxRank);
-  const origin = new Float64Array(block * maxRank);
-  const [blockLabels, blockMargins, multipliers] = [0, 0, 0].map(() => new Float64Array(block));
+  const [blockLabels, blockMargins] = [0, 0].map(() => new Float64Array(block));
   const everything = everyRow(n);
   const state: AttackState = { rank: 0, weights: new Float64Array(n), margins: new Float64Array(n), variances: null };
   let variances: Float64Array | null = null;
@@ -81,7 +83,7 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
         coordinates[j * rank + k] = sum;
       }
     }
-    refreshGaps(solver, rank);
+    refreshGaps(solver);
     return rank;
   }
 
@@ -102,14 +104,17 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
       blockLabels[t] = labels[chosen[from + t]];
     }
     if (rank > 0) workspace.gemm(false, false, count, rank, size, 1, products, size, coordinates, rank, 0, half, rank);
-    const results = { value: blockMargins, multiplier: multipliers, perturbation: blockMoves, warmStart: null };
-    for (let t = 0; t < count; t++) {
-      for (let k = 0; k < rank; k++) form.linear[k] = 2 * half[t * rank + k];
+    const slopes = half;
+    for (let p = 0; p < count * rank; p++) slopes[p] *= 2;
+    if (!state.variances) {
+      ballRows.solveOwn(
+        ...([form, origin, slopes, blockMargins, count, blockLabels, radius, trainingTolerance, blockMoves] as const),
+      );
+      for (let t = 0; t < count; t++) blockMargins[t] = ballRows.values[t];
+    }
+    for (let t = 0; blockVariances && state.variances && t < count; t++) {
+      for (let k = 0; k < rank; k++) form.linear[k] = slopes[t * rank + k];
       form.constant = blockMargins[t];
-      if (!state.variances || !blockVariances) {
-        solveRows(solver, origin, blockLabels, t, t + 1, radius, results, 1e-9);
-        continue;
-      }
       const [first, end] = [t * rank, (t + 1) * rank];
       const own = {
         value: blockMargins.subarray(t, t + 1),

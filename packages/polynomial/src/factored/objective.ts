@@ -8,11 +8,11 @@
 
 import type { Activation } from "../activation.js";
 import type { MoveSet } from "../moveSet.js";
+import { trainingTolerance } from "../worstCase/ballRows.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
-import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
 import { createMovingObjective } from "./movingObjective.js";
 import { everyRow } from "./rowSource.js";
-import { solveSmoothedRows } from "./smoothedTrustRegion.js";
+import { createSmoothedSolver, refreshGaps, solveSmoothedRows } from "./smoothedTrustRegion.js";
 import type { TrainingData } from "./trainingData.js";
 
 export interface ObjectiveProblem {
@@ -75,18 +75,17 @@ export function createObjective(problem: ObjectiveProblem): Objective {
   if (problem.set) return createMovingObjective(problem, problem.set);
   const { data, labels, hingeWeights, radius, beta, activation } = problem;
   const { samples: n, dimension: d, maxNeurons } = data;
-  const { workspace, blockRows, points, rotated, blockMoves, products } = data.buffers;
+  const { workspace, blockRows, points, rotated, blockMoves, products, ballRows } = data.buffers;
   const { moves, basis, small, smallValues, gradient: stacked, smallGradient, coordinates } = data.buffers;
   const span = allocateSpan(maxNeurons, d);
   const maxRank = span.stride;
   const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
-  const solver = createTrustRegionSolver(form);
+  const solver = createSmoothedSolver(form);
   const lengths = new Float64Array(maxNeurons);
   const smallLinear = new Float64Array(maxRank);
   const spread = new Float64Array(maxRank);
   const blockLabels = new Float64Array(blockRows);
   const blockMargins = new Float64Array(blockRows);
-  const multipliers = new Float64Array(blockRows);
   const everything = everyRow(n);
   const state: AttackState = { rank: 0, weights: new Float64Array(n), margins: new Float64Array(n), variances: null };
   let variances: Float64Array | null = null;
@@ -138,7 +137,7 @@ export function createObjective(problem: ObjectiveProblem): Objective {
         coordinates[j * rank + k] = c;
       }
     }
-    refreshGaps(solver, rank);
+    refreshGaps(solver);
     return rank;
   }
 
@@ -152,8 +151,8 @@ export function createObjective(problem: ObjectiveProblem): Objective {
       solveSmoothedRows(solver, rotated, blockLabels, count, radius, mu, rho, results);
       scatter(blockVariances, state.variances, from, count, rank);
     } else {
-      const results = { value: blockMargins, multiplier: multipliers, perturbation: blockMoves, warmStart: null };
-      solveRows(solver, rotated, blockLabels, 0, count, radius, results, 1e-9);
+      ballRows.solve(form, rotated, count, blockLabels, radius, trainingTolerance, blockMoves);
+      for (let t = 0; t < count; t++) blockMargins[t] = ballRows.values[t];
     }
     scatter(blockMoves, moves, from, count, rank);
     for (let t = 0; t < count; t++) state.margins[chosen[from + t]] = blockMargins[t];

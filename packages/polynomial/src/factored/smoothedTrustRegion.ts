@@ -4,7 +4,37 @@
 // ||D||^2 + sum of variances + mu/lambda = r^2, so it stays in the ball in the mean. The norm equation N(lambda) = r^2 is
 // solved by Newton on N^(-1/2), which is concave, hence monotone from the left.
 
-import type { TrustRegionSolver } from "../worstCase/trustRegion.js";
+import type { SharedForm } from "../worstCase/ballRows.js";
+
+/** Scratch of `solveSmoothedRows`, made once per form. */
+export interface SmoothedSolver {
+  readonly form: SharedForm;
+  /** gap_k = y h_k - min_l y h_l for y = +1 and y = -1. */
+  readonly gapPositive: Float64Array;
+  readonly gapNegative: Float64Array;
+  readonly halfGradient: Float64Array;
+  readonly square: Float64Array;
+}
+
+/** `form` may change in place, at most to as many eigenvalues as its array has room for; `refreshGaps` then. */
+export function createSmoothedSolver(form: SharedForm): SmoothedSolver {
+  const [gapPositive, gapNegative, halfGradient, square] = [0, 0, 0, 0].map(
+    () => new Float64Array(form.eigenvalues.length),
+  );
+  const solver = { form, gapPositive, gapNegative, halfGradient, square };
+  refreshGaps(solver);
+  return solver;
+}
+
+/** Recomputes the gaps after the eigenvalues changed in place. */
+export function refreshGaps({ form, gapPositive, gapNegative }: SmoothedSolver): void {
+  const { eigenvalues, rank } = form;
+  const last = Math.max(0, rank - 1);
+  for (let k = 0; k < rank; k++) {
+    gapPositive[k] = eigenvalues[k] - eigenvalues[0];
+    gapNegative[k] = eigenvalues[last] - eigenvalues[k];
+  }
+}
 
 export interface SmoothedResults {
   readonly value: Float64Array;
@@ -14,9 +44,11 @@ export interface SmoothedResults {
   readonly variances: Float64Array;
 }
 
-/** Solves rows 0 .. rows - 1; arrays as in `solveRows`. Needs radius > 0 and mu > 0. */
+/**
+ * Solves rows 0 .. rows - 1 of rotated points `[rows, rank]` with labels `[rows]`. Needs radius > 0 and mu > 0.
+ */
 export function solveSmoothedRows(
-  solver: TrustRegionSolver,
+  solver: SmoothedSolver,
   rotated: Float64Array,
   labels: ArrayLike<number>,
   rows: number,

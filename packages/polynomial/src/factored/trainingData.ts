@@ -4,6 +4,7 @@
 import type { NumericBatch } from "@worstcase/core";
 import { chooseKernels, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import { checkInteger, checkPoints } from "../inputs.js";
+import { type BallRows, ballRowsSizes, createBallRows } from "../worstCase/ballRows.js";
 import { blockRowsFor, type RowSource, rowsOf, spreadIndices } from "./rowSource.js";
 
 export interface TrainingData {
@@ -44,6 +45,8 @@ interface TrainingBuffers {
   readonly smallGradient: Float64Array;
   /** Neurons in span coordinates, `[K, rank]` */
   readonly coordinates: Float64Array;
+  /** Worst cases of the rotated rows of a block. */
+  readonly ballRows: BallRows;
   /** Small eigenproblem, `[rank, rank]` and `[rank]`. */
   readonly small: Float64Array;
   readonly smallValues: Float64Array;
@@ -84,13 +87,13 @@ export function prepareRows(rows: RowSource, points: NumericBatch | null, option
     rank * rank,
     rank,
   ];
-  const workspace = kernels.workspace(workspaceSize(...sizes));
+  const workspace = kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(blockRows, rank)));
   const [block, rotated, blockMoves, products, basis, gradient, smallGradient, coordinates, small, smallValues] =
     sizes.map((size) => workspace.float64(size));
   const moves = new Float64Array(n * rank);
   const forBlock = { blockRows, points: block, rotated, blockMoves, products };
   const forForm = { moves, basis, gradient, smallGradient, coordinates, small, smallValues };
-  const buffers = { workspace, ...forBlock, ...forForm };
+  const buffers = { workspace, ...forBlock, ...forForm, ballRows: createBallRows(workspace, blockRows, rank) };
   let sampled: ReturnType<TrainingData["sample"]> | null = null;
   return {
     samples: n,

@@ -8,10 +8,10 @@
 import type { NumericBatch } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
-import { solveSmoothedRows } from "../factored/smoothedTrustRegion.js";
+import { createSmoothedSolver, refreshGaps, solveSmoothedRows } from "../factored/smoothedTrustRegion.js";
 import { displaceRows, type MoveSet, projectRows } from "../moveSet.js";
+import { ballRowsSizes, createBallRows, trainingTolerance } from "../worstCase/ballRows.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
-import { createTrustRegionSolver, refreshGaps, solveRows } from "../worstCase/trustRegion.js";
 import type { Adversary, BlockMoment, RowGroup } from "./adversary.js";
 import { listPairs, none, type Pair } from "./classPairs.js";
 import { shrink } from "./shrink.js";
@@ -40,7 +40,7 @@ export function createPairAdversary(
   const stackedSigns = new Float64Array(2 * maxNeuronsPerClass);
   const stackedBias = new Float64Array(2 * maxNeuronsPerClass);
   const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
-  const solver = createTrustRegionSolver(form);
+  const solver = createSmoothedSolver(form);
   const sizes = [
     Math.max(block, maxRank) * d,
     block * d,
@@ -55,13 +55,13 @@ export function createPairAdversary(
     block * (2 * maxNeuronsPerClass + 1),
     (2 * maxNeuronsPerClass + 1) * width,
   ];
-  const workspace = kernels.workspace(workspaceSize(...sizes));
+  const workspace = kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(block, maxRank)));
   const memory = sizes.map((size) => workspace.float64(size));
+  const ballRows = createBallRows(workspace, block, maxRank);
   const [rows, back, rotated, perturbation, basis, small, smallValues, moment, extended] = memory;
   const [applied, responses, sums] = memory.slice(9);
   const smallLinear = new Float64Array(maxRank);
   const values = new Float64Array(block);
-  const multipliers = new Float64Array(block);
   const variances = new Float64Array(block * maxRank);
   const spread = new Float64Array(maxRank);
   const slope = new Float64Array(width);
@@ -70,12 +70,13 @@ export function createPairAdversary(
   const scratch = new Float64Array(d);
   const seen = set ? new Float64Array(stacked.length) : stacked;
   const pairLengths = new Float64Array(2 * maxNeuronsPerClass);
-  // Neurons of a pair, what they add to half slopes, their place in the basis, and the half slopes of a block.
+  // Neurons of a pair, what they add to half slopes, their place in the basis, and the slopes of a block.
   const K = 2 * maxNeuronsPerClass;
-  const ownSizes = set ? [K * d, block * K, K * maxRank, block * maxRank] : [0, 0, 0, 0];
-  const ownWorkspace = kernels.workspace(workspaceSize(...ownSizes));
-  const [vectors, alongs, places, halves] = ownSizes.map((size) => ownWorkspace.float64(size));
-  const origin = new Float64Array(set ? block * maxRank : 0);
+  const ownSizes = set ? [K * d, block * K, K * maxRank, block * maxRank, block * maxRank, block * maxRank] : [];
+  const ownRows = set ? ballRowsSizes(block, maxRank) : [];
+  const ownWorkspace = kernels.workspace(workspaceSize(...ownSizes, ...ownRows));
+  const [vectors, alongs, places, slopes, origin, ownMoves] = ownSizes.map((size) => ownWorkspace.float64(size));
+  const ownBallRows = set ? createBallRows(ownWorkspace, block, maxRank) : null;
 
   /** Decomposes f_first - f_second in the span of its neurons; false when the eigenproblem failed. */
   function decompose(pair: Pair, count: number): boolean {
@@ -134,7 +135,7 @@ export function createPairAdversary(
     }
     pair.rank = rank;
     pair.basis.set(basis.subarray(0, rank * d));
-    refreshGaps(solver, rank);
+    refreshGaps(solver);
     return true;
   }
 
@@ -157,16 +158,19 @@ export function createPairAdversary(
       values[t] = score;
     }
     if (rank > 0 && count > 0) {
-      own.gemm(false, false, size, rank, count, 1, alongs, count, places, rank, 0, halves, rank);
+      own.gemm(false, false, size, rank, count, 2, alongs, count, places, rank, 0, slopes, rank);
     }
-    const results = { value: values, multiplier: multipliers, perturbation, warmStart: null };
+    if (!smoothing) {
+      ownBallRows?.solveOwn(
+        ...([form, origin, slopes, values, size, signs, radius, trainingTolerance, ownMoves] as const),
+      );
+      perturbation.set(ownMoves.subarray(0, size * rank));
+      for (let t = 0; ownBallRows && t < size; t++) values[t] = ownBallRows.values[t];
+      return;
+    }
     for (let t = 0; t < size; t++) {
-      for (let m = 0; m < rank; m++) form.linear[m] = 2 * halves[t * rank + m];
+      for (let m = 0; m < rank; m++) form.linear[m] = slopes[t * rank + m];
       form.constant = values[t];
-      if (!smoothing) {
-        solveRows(solver, origin, signs, t, t + 1, radius, results, 1e-9);
-        continue;
-      }
       const one = {
         value: values.subarray(t, t + 1),
         perturbation: perturbation.subarray(t * rank, (t + 1) * rank),
@@ -233,8 +237,8 @@ export function createPairAdversary(
             solveSmoothedRows(solver, rotated, signs, size, radius, smoothing.mu, smoothing.rho, results);
             pair.spreads.set(variances.subarray(0, size * rank), from * rank);
           } else {
-            const results = { value: values, multiplier: multipliers, perturbation, warmStart: null };
-            solveRows(solver, rotated, signs, 0, size, radius, results, 1e-9);
+            ballRows.solve(form, rotated, size, signs, radius, trainingTolerance, perturbation);
+            values.set(ballRows.values.subarray(0, size));
           }
           pair.moves.set(perturbation.subarray(0, size * rank), from * rank);
           for (let t = 0; t < size; t++) margins[pair.activeRows[from + t]] = values[t];

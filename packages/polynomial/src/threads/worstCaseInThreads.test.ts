@@ -6,7 +6,7 @@ import { quadraticFromNeurons } from "../quadratic.js";
 import { worstCase } from "../worstCase/worstCase.js";
 import { worstCaseInThreads } from "./worstCaseInThreads.js";
 
-const [samples, features, neurons] = [1000, 7, 5];
+const [samples, features, neurons] = [2000, 7, 5];
 const rng = createRng(11);
 const quadratic = quadraticFromNeurons(
   {

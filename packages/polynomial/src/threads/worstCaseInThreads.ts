@@ -17,7 +17,7 @@ export interface ThreadedWorstCaseOptions extends MoveOptions {
   readonly kernels?: KernelRequest;
   /** false leaves the perturbations out. Default true. */
   readonly points?: boolean;
-  /** Worker threads; default the processors, at most 8 and at most one per 256 rows. 0 stays in this thread. */
+  /** Worker threads; default the processors, at most 8 and at most one per 512 rows. 0 stays in this thread. */
   readonly workers?: number;
   readonly signal?: AbortSignal;
 }

@@ -8,7 +8,6 @@ import type { Quadratic } from "../quadratic.js";
 import { errorBound } from "./errorBound.js";
 import { createMovingRows, movingBlock } from "./movingRows.js";
 import { type RotatedForm, unitRoundoff } from "./rotatedForm.js";
-import { createTrustRegionSolver, solveRows } from "./trustRegion.js";
 
 export interface MovingOracle {
   /** Of the moving features. */
@@ -30,8 +29,6 @@ export function prepareMoving(quadratic: Quadratic, moving: Int32Array, kernels:
   const { form, sizeQ, sizeq } = rows;
   const { rank } = form;
   const bound = errorBound(form);
-  const sample = { ...form, linear: new Float64Array(rank), constant: 0 };
-  const solver = createTrustRegionSolver(sample);
   // rounding of l and c, and of the products with the basis
   const rounding = 4 * (2 * d + 8) * unitRoundoff * Math.sqrt(d);
   return {
@@ -41,24 +38,22 @@ export function prepareMoving(quadratic: Quadratic, moving: Int32Array, kernels:
       const values = new Float64Array(samples);
       const multipliers = new Float64Array(samples);
       const perturbations = wanted ? new Float64Array(samples * d) : undefined;
-      const step = wanted ? new Float64Array(rank) : null;
-      const label = new Float64Array(1);
+      const moves = wanted ? rows.moves : null;
       for (let from = 0; from < samples; from += movingBlock) {
         const count = Math.min(movingBlock, samples - from);
         rows.load(points, from, count);
+        const own = Array.from({ length: count }, (_, t) => labels[from + t]);
+        rows.ballRows.solveOwn(
+          ...([form, rows.rotated, rows.linear, rows.constants, count, own, radius, tolerance, moves] as const),
+        );
         for (let t = 0; t < count; t++) {
           const i = from + t;
-          sample.linear.set(rows.linear.subarray(t * rank, (t + 1) * rank));
-          sample.constant = rows.constants[t];
-          label[0] = labels[i];
-          const [value, multiplier] = [values.subarray(i, i + 1), multipliers.subarray(i, i + 1)];
-          const results = { value, multiplier, perturbation: step, warmStart: null };
-          solveRows(solver, rows.rotated.subarray(t * rank), label, 0, 1, radius, results, tolerance);
+          multipliers[i] = rows.ballRows.multipliers[t];
           const size = rows.lengths[t];
           const reach = size + radius;
           const extra = rounding * (Math.abs(quadratic.s) + (sizeq + 2 * sizeQ * reach) * reach);
-          values[i] -= bound.at(size, radius, multipliers[i]) + extra;
-          if (perturbations && step) rows.writeMove(step, 0, perturbations, i * d);
+          values[i] = rows.ballRows.values[t] - bound.at(size, radius, multipliers[i]) - extra;
+          if (perturbations && moves) rows.writeMove(moves, t * rank, perturbations, i * d);
         }
       }
       return perturbations ? { values, multipliers, perturbations } : { values, multipliers };

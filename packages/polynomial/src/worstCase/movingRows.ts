@@ -6,6 +6,7 @@
 import type { NumericBatch } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Quadratic } from "../quadratic.js";
+import { type BallRows, ballRowsSizes, createBallRows } from "./ballRows.js";
 import { type RotatedForm, rotate } from "./rotatedForm.js";
 
 /** Rows handled at a time. */
@@ -21,6 +22,9 @@ export interface MovingRows {
   readonly linear: Float64Array;
   readonly constants: Float64Array;
   readonly lengths: Float64Array;
+  /** Worst cases of such rows, and room for their moves `[movingBlock, rank]`, in the same workspace. */
+  readonly ballRows: BallRows;
+  readonly moves: Float64Array;
   /** Frobenius norms of Q and q. */
   readonly sizeQ: number;
   readonly sizeq: number;
@@ -40,9 +44,9 @@ export function createMovingRows(
   const block = Float64Array.from({ length: m * m }, (_, e) => Q[moving[Math.floor(e / m)] * d + moving[e % m]]);
   const form = rotate({ dimension: m, Q: block, q: Float64Array.from(moving, (k) => q[k]), s }, kernels);
   const { rank, basis } = form;
-  const sizes = [2 * movingBlock * m, rank * m, 2 * movingBlock * rank];
-  const workspace = kernels.workspace(workspaceSize(...sizes));
-  const [both, axes, products] = sizes.map((size) => workspace.float64(size));
+  const sizes = [2 * movingBlock * m, rank * m, 2 * movingBlock * rank, movingBlock * rank];
+  const workspace = kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(movingBlock, rank)));
+  const [both, axes, products, moves] = sizes.map((size) => workspace.float64(size));
   axes.set(basis);
   const constants = new Float64Array(movingBlock);
   const lengths = new Float64Array(movingBlock);
@@ -53,6 +57,8 @@ export function createMovingRows(
     linear,
     constants,
     lengths,
+    moves,
+    ballRows: createBallRows(workspace, movingBlock, rank),
     sizeQ: norm(Q),
     sizeq: norm(q),
     load(points, from, count) {

@@ -3,10 +3,11 @@
 
 import type { NumericBatch } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import { type BallRows, ballRowsSizes, createBallRows } from "./ballRows.js";
 import type { RotatedForm } from "./rotatedForm.js";
 
-/** Rows handled at a time: block and result stay in the second-level cache for usual sizes. */
-export const blockRows = 256;
+/** Rows handled at a time: enough of them that packing the basis for the product does not count. */
+export const blockRows = 512;
 
 export interface Rotator {
   /** Loads a form's basis; its rank must not exceed the rotator's. */
@@ -17,6 +18,8 @@ export interface Rotator {
   readonly pointRows: Float64Array;
   /** `[blockRows, rank]` scratch for perturbations in rotated coordinates. */
   readonly perturbation: Float64Array;
+  /** Worst cases of rotated rows, in this workspace. */
+  readonly ballRows: BallRows;
   /** perturbation * basis, `[count, dimension]`, reused memory. */
   rotateBack(count: number): Float64Array;
 }
@@ -24,7 +27,10 @@ export interface Rotator {
 export function createRotator(kernels: Kernels, dimension: number, maxRank: number): Rotator {
   const rankSize = Math.max(1, maxRank);
   const workspace = kernels.workspace(
-    workspaceSize(rankSize * dimension, ...[0, 0].map(() => blockRows * dimension), blockRows * rankSize * 2),
+    workspaceSize(
+      ...[rankSize * dimension, blockRows * dimension, blockRows * dimension, blockRows * rankSize * 2],
+      ...ballRowsSizes(blockRows, rankSize),
+    ),
   );
   const basis = workspace.float64(rankSize * dimension);
   const pointRows = workspace.float64(blockRows * dimension);
@@ -32,8 +38,10 @@ export function createRotator(kernels: Kernels, dimension: number, maxRank: numb
   const pair = workspace.float64(blockRows * rankSize * 2);
   const rotated = pair.subarray(0, blockRows * rankSize);
   const perturbation = pair.subarray(blockRows * rankSize);
+  const ballRows = createBallRows(workspace, blockRows, rankSize);
   let rank = 0;
   return {
+    ballRows,
     pointRows,
     perturbation,
     use(form) {

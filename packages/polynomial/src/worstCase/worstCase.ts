@@ -1,17 +1,17 @@
 // Exact l2 worst case of a quadratic score for many points (math.md 6): one eigendecomposition, then a scalar equation
 // per sample. value_i <= min over ||D|| <= r of y_i f(x_i + D), with equality up to rounding.
 
-import { type NumericBatch, type Radius, SettingError } from "@worstcase/core";
+import { checkFinite, type NumericBatch, type Radius, SettingError } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "../inputs.js";
+import { checkNumber, checkPoints, checkPointsShape, checkSignLabels, type SignLabels } from "../inputs.js";
 import { type MoveOptions, type MoveSet, moveSetOf } from "../moveSet.js";
 import { checkQuadratic, type Quadratic } from "../quadratic.js";
+import { moveTolerance, valueTolerance } from "./ballRows.js";
 import { prepareEllipsoid } from "./ellipsoidOracle.js";
 import { type ErrorBound, errorBound } from "./errorBound.js";
 import { prepareMoving } from "./movingCoordinates.js";
 import { type RotatedForm, rotate } from "./rotatedForm.js";
 import { blockRows, createRotator, type Rotator } from "./rotator.js";
-import { createTrustRegionSolver, solveRows, type TrustRegionSolver } from "./trustRegion.js";
 
 export interface WorstCase {
   /** Rigorous lower bound of the worst signed score, `[samples]`; short of the exact minimum only by rounding. */
@@ -78,13 +78,12 @@ export function prepareOver(quadratic: Quadratic, set: MoveSet | null, kernels: 
       solve(points, labels, radius, { points: wanted = true } = {}) {
         const [samples] = checkPoints(points, "points", quadratic.dimension);
         checkSignLabels(labels, samples);
-        const tolerance = wanted ? pointTolerance : valueTolerance;
+        const tolerance = wanted ? moveTolerance : valueTolerance;
         return oracle.solve(points, labels, radiusValue(radius), tolerance, wanted);
       },
     };
   }
   const form = rotate(quadratic, kernels);
-  const solver = createTrustRegionSolver(form);
   const bound = errorBound(form);
   let rotator: Rotator | null = null;
   return {
@@ -92,14 +91,14 @@ export function prepareOver(quadratic: Quadratic, set: MoveSet | null, kernels: 
     form,
     kernels: kernels.name,
     solve(points, labels, radius, { points: wanted = true } = {}) {
-      const [samples] = checkPoints(points, "points", quadratic.dimension);
+      const [samples] = checkPointsShape(points, "points", quadratic.dimension);
       checkSignLabels(labels, samples);
       const r = radiusValue(radius);
       if (!rotator) {
         rotator = createRotator(kernels, form.dimension, form.rank);
         rotator.use(form);
       }
-      return solveBatch({ form, solver, bound, rotator }, points, labels, r, wanted);
+      return solveBatch({ form, bound, rotator }, points, labels, r, wanted);
     },
   };
 }
@@ -120,20 +119,15 @@ export function worstCase(
   return prepareWorstCase(quadratic, rest).solve(points, labels, radius, { points: wanted });
 }
 
-/** Relative errors of ||D|| = r. Without points a rough root will do: the value's error is its square, from below. */
-const pointTolerance = 1e-13;
-const valueTolerance = 1e-9;
-
 interface Prepared {
   readonly form: RotatedForm;
-  readonly solver: TrustRegionSolver;
   readonly bound: ErrorBound;
   readonly rotator: Rotator;
 }
 
-/** The batched work behind `solve`; arguments are already checked. */
+/** The batched work behind `solve`; shapes, labels and radius are checked already. Throws DataError on NaN and infinities. */
 export function solveBatch(
-  { form, solver, bound, rotator }: Prepared,
+  { form, bound, rotator }: Prepared,
   points: NumericBatch,
   labels: SignLabels,
   radius: number,
@@ -144,21 +138,48 @@ export function solveBatch(
   const values = new Float64Array(samples);
   const multipliers = new Float64Array(samples);
   const perturbations = wanted ? new Float64Array(samples * d) : null;
+  const { ballRows, perturbation } = rotator;
+  const lengths = new Float64Array(blockRows);
+  const tolerance = wanted ? moveTolerance : valueTolerance;
   const blockLabels = new Float64Array(blockRows);
   for (let from = 0; from < samples; from += blockRows) {
     const count = Math.min(blockRows, samples - from);
+    if (!rowLengths(points.data, from, count, d, lengths)) checkFinite(points.data, "points", d);
     const rotated = rotator.rotateRows(points, from, count);
     for (let i = 0; i < count; i++) blockLabels[i] = labels[from + i];
-    const value = values.subarray(from, from + count);
-    const multiplier = multipliers.subarray(from, from + count);
-    const results = { value, multiplier, perturbation: wanted ? rotator.perturbation : null, warmStart: null };
-    solveRows(solver, rotated, blockLabels, 0, count, radius, results, wanted ? pointTolerance : valueTolerance);
+    ballRows.solve(form, rotated, count, blockLabels, radius, tolerance, wanted ? perturbation : null);
     for (let i = 0; i < count; i++) {
-      let square = 0;
-      for (let l = 0, p = i * d; l < d; l++, p++) square += rotator.pointRows[p] * rotator.pointRows[p];
-      value[i] -= bound.at(Math.sqrt(square), radius, multiplier[i]);
+      const multiplier = ballRows.multipliers[i];
+      multipliers[from + i] = multiplier;
+      values[from + i] = ballRows.values[i] - bound.at(lengths[i], radius, multiplier);
     }
     if (perturbations) perturbations.set(rotator.rotateBack(count).subarray(0, count * d), from * d);
   }
   return perturbations ? { values, multipliers, perturbations } : { values, multipliers };
+}
+
+/** ||x|| of rows from .. from + count - 1; false when one is not finite. Four sums side by side, since one waits for itself. */
+function rowLengths(
+  data: Float32Array | Float64Array,
+  from: number,
+  count: number,
+  d: number,
+  out: Float64Array,
+): boolean {
+  let finite = true;
+  for (let i = 0, p = from * d; i < count; i++) {
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    const end = p + d;
+    for (; p + 3 < end; p += 4) {
+      s0 += data[p] * data[p];
+      s1 += data[p + 1] * data[p + 1];
+      s2 += data[p + 2] * data[p + 2];
+      s3 += data[p + 3] * data[p + 3];
+    }
+    for (; p < end; p++) s0 += data[p] * data[p];
+    const square = s0 + s1 + (s2 + s3);
+    if (!(square < Number.POSITIVE_INFINITY)) finite = false;
+    out[i] = Math.sqrt(square);
+  }
+  return finite;
 }
