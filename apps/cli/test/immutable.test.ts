@@ -80,6 +80,68 @@ describe("certify", () => {
   });
 });
 
+describe("certify --range", () => {
+  const flags = ["--radius", "0.2", "--epsilon-inf", "0.1", "--json"];
+
+  it("cuts the ball: closed form of a linear score, and nothing where the range is not in the way", async () => {
+    await writeFile(at("range.json"), '{"y": [null, -0.35]}');
+    const cut = object(
+      await run(["certify", at("line.json"), at("points.csv"), ...flags, "--range", at("range.json")]),
+    );
+    const plain = object(await run(["certify", at("line.json"), at("points.csv"), ...flags]));
+    expect(plain.rows.map(({ rangeBound }: { rangeBound: number | null }) => rangeBound)).toEqual([null, null, null]);
+    // from (0.3, -0.4), f = 3.5: y may rise by 0.05 only, x takes the rest of the radius
+    const worst = 3.5 - 4 * 0.05 - 3 * Math.sqrt(0.04 - 0.0025);
+    expect(cut.rows[0].rangeExact).toBeCloseTo(worst, 6);
+    expect(cut.rows[0].rangeBound).toBeCloseTo(worst, 5);
+    expect(cut.rows[0].worstMargin).toBeCloseTo(3.5 - 5 * 0.2, 10);
+    expect(cut.rows[0].linfExact).toBeCloseTo(3.5 - 3 * 0.1 - 4 * 0.05, 8);
+    for (const i of [1, 2]) {
+      expect(cut.rows[i].rangeExact).toBeCloseTo(plain.rows[i].worstMargin, 6);
+      expect(cut.rows[i].linfExact).toBeCloseTo(plain.rows[i].linfExact, 8);
+    }
+    expect([cut.summary.rangeCertified.total, cut.summary.rangeUnbroken.total]).toEqual([3, 3]);
+    expect(cut.summary.rangeCertified.correct).toBeGreaterThanOrEqual(cut.summary.l2Accuracy.correct);
+  });
+
+  it("is read in the table's units: standardised models see the same ranges", async () => {
+    const common = ["--label", "kind", "--radius", "0.3", "--beta", "0.01", "--ignore", "id", "--immutable", "age"];
+    await run(["fit", at("table.csv"), ...common, "--out", at("ranged.json")]);
+    await writeFile(at("wide.json"), '{"x": [-50, 50], "y": [-50, null]}');
+    const judge = (file: string) =>
+      run(["certify", at("ranged.json"), at("table.csv"), "--json", "--range", at(file)]).then(object);
+    const wide = await judge("wide.json");
+    for (const row of wide.rows) expect(row.rangeExact).toBeCloseTo(row.worstMargin, 6);
+    await writeFile(at("tight.json"), '{"x": [-0.1, 0.1], "y": [0, 0.1]}');
+    const tight = await judge("tight.json");
+    let higher = 0;
+    for (const row of tight.rows) {
+      expect(row.rangeBound).toBeGreaterThanOrEqual(row.worstMargin - 1e-9);
+      if (row.rangeBound > row.worstMargin + 1e-3) higher++;
+    }
+    expect(higher).toBeGreaterThan(30);
+  });
+
+  it("misuse is one line", async () => {
+    await writeFile(at("bad.json"), '{"y": [1, 0]}');
+    await writeFile(at("unknown.json"), '{"z": [0, 1]}');
+    await writeFile(at("text.json"), '{"y": "0..1"}');
+    for (const [file, expected] of [
+      ["bad.json", "--range, y: expected low < high, got 1, 0"],
+      ["unknown.json", "features among x, y, got z"],
+      ["text.json", '{"column": [low, high]}'],
+      ["absent.json", "a readable file"],
+    ] as const) {
+      const { code, stderr } = await run(["certify", at("line.json"), at("points.csv"), ...flags, "--range", at(file)]);
+      expect([code, stderr.trimEnd().split("\n").length]).toEqual([1, 1]);
+      expect(stderr).toContain(expected);
+    }
+    const shape = ["--range", at("unknown.json"), "--ellipsoid", at("L.json")];
+    const both = await run(["certify", at("line.json"), at("points.csv"), ...flags, ...shape]);
+    expect([both.code, both.stderr]).toEqual([1, expect.stringContaining("--ellipsoid none")]);
+  });
+});
+
 describe("fit", () => {
   const common = ["--label", "kind", "--radius", "0.3", "--beta", "0.01", "--ignore", "id"];
 

@@ -10,10 +10,11 @@ import { curvePlotSvg } from "../plot/curvePlot.js";
 import { checkOutputFile, writeOutputFile } from "../run/outputFile.js";
 import { formatAccuracy, shareOf } from "../table/accuracy.js";
 import { accuracyCurves } from "../table/accuracyCurves.js";
-import { type CertifiedRow, certifyRows, type LinfColumns } from "../table/certifyRows.js";
+import { type CertifiedRow, certifyRows, type MarginColumns } from "../table/certifyRows.js";
 import { withFlagNames } from "../table/flagErrors.js";
 import { radiusUnits, readModel } from "../table/modelFile.js";
 import { formatMoves, movesFor, namesOfFixed } from "../table/moves.js";
+import { readRange } from "../table/ranges.js";
 import { readRows } from "../table/readRows.js";
 import { exitCodes } from "../terminal/exitCodes.js";
 import { runCertifyTargets } from "./regressionReports.js";
@@ -44,6 +45,8 @@ changes, null where it never does), linfBound (certified lower bound of the marg
 null with more than --exact-features features or beyond --max-nodes boxes). A row is robust when its margin stays positive.
 Columns that the model names as immutable (or --immutable) stay as they are in every margin and distance, l2 and l-infinity; with
 --ellipsoid worstMargin is over L z, |z| <= radius, and boundaryDistance the least |z| (the l-infinity columns keep their box).
+With --range, rangeBound is a certified lower bound of the margin over the part of the l2 ball whose values are valid, rangeExact its
+minimum where branch and bound found it (else null), and the l-infinity box is cut to the ranges too.
 A table of just the model's features (or --label none) has no labels: margins and robustness are then those of the predicted
 class, and no accuracies are given.
 Models of fit --loss squared: rows hold target, prediction, its exact range on the l2 ball (lowest, highest), worstError and the
@@ -65,6 +68,10 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
     throw new SettingError({ argument: "--radius", expected: "an l2 radius", received: "none", hint });
   }
   if (notes.task === "regression") {
+    if (config.range !== undefined) {
+      const hint = "ranges are for models of classes";
+      throw new SettingError({ argument: "--range", expected: "a model of classes", received: config.range, hint });
+    }
     const settings = { radius, kernels: chooseKernels(config.backend), started };
     await runCertifyTargets({ model: modelFile, table: file }, stored, config, settings, flags);
     return;
@@ -77,10 +84,11 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
     throw new DataError({ argument: "--plot", expected: "a table with labels", received: file, hint });
   }
   const kernels = chooseKernels(config.backend);
-  const { rows, linf } = await withFlagNames(() =>
+  const range = config.range === undefined ? null : await readRange(config.range, columns, model, moves);
+  const { rows, linf, ranged } = await withFlagNames(() =>
     certifyRows(model, inputs, labels ?? model.predict(inputs), {
       ...{ radius, exactFeatures: config.exactFeatures, maxNodes: config.maxNodes, kernels, moves },
-      epsilonInf: config.epsilonInf ?? null,
+      ...{ epsilonInf: config.epsilonInf ?? null, range },
     }),
   );
   const unfinite = rows.find(({ score, worstMargin }) => !Number.isFinite(score) || !Number.isFinite(worstMargin));
@@ -127,7 +135,8 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
         : moves.ellipsoid
           ? config.ellipsoid
           : null,
-    summary: summarise(rows, linf, labels !== null, radius),
+    range: config.range ?? null,
+    summary: summarise(rows, linf, ranged, labels !== null, radius),
     plot: flags.plot ?? null,
     backend: kernels.name,
     seconds: (performance.now() - started) / 1000,
@@ -144,7 +153,13 @@ async function run(modelFile: string, file: string, flags: CertifyFlags & Record
 }
 
 /** Shares need labels; without them only how many predictions hold. */
-function summarise(rows: readonly CertifiedRow[], linf: LinfColumns | null, labelled: boolean, radius: number) {
+function summarise(
+  rows: readonly CertifiedRow[],
+  linf: MarginColumns | null,
+  ranged: MarginColumns | null,
+  labelled: boolean,
+  radius: number,
+) {
   const share = (hit: (row: CertifiedRow, i: number) => boolean) => shareOf(rows.length, (i) => hit(rows[i]!, i));
   const correct = ({ label, predicted }: CertifiedRow) => label === predicted;
   const distances = rows.filter(correct).map(({ boundaryDistance }) => boundaryDistance ?? Number.POSITIVE_INFINITY);
@@ -160,6 +175,9 @@ function summarise(rows: readonly CertifiedRow[], linf: LinfColumns | null, labe
     medianBoundaryDistance: median !== undefined && Number.isFinite(median) ? median : null,
     /** Lower and upper bound of the true l-infinity accuracy, equal where every row is decided. */
     linfCertified: labelled ? certified : null,
+    /** The same for the l2 ball cut with the valid ranges. */
+    rangeCertified: labelled && ranged ? share((_, i) => ranged.bounds[i]! > 0) : null,
+    rangeUnbroken: labelled && ranged ? share((_, i) => ranged.attacked[i]! > 0) : null,
     linfUnbroken: labelled && linf ? share((_, i) => linf.attacked[i]! > 0) : null,
   };
 }
@@ -185,6 +203,7 @@ interface Facts {
 function formatReport(facts: Facts): string {
   const { model, table, samples, features, positive, radius, epsilonInf, summary, backend, seconds, warnings } = facts;
   const { accuracy, l2Accuracy, l2Constant, linfCertified, linfUnbroken, medianBoundaryDistance } = summary;
+  const { rangeCertified, rangeUnbroken } = summary;
   return [
     `${model} on ${table}: ${samples} rows, ${features} features${positive === null ? "" : `; +1 is ${positive}`}`,
     ...(accuracy ? [`clean:                    ${formatAccuracy(accuracy)}`] : ["no labels: no accuracies"]),
@@ -192,6 +211,8 @@ function formatReport(facts: Facts): string {
     `predictions that hold at l2 ${radius}, exact: ${formatAccuracy(l2Constant)}`,
     ...(linfCertified ? [`l-infinity ${epsilonInf}, certified: ${formatAccuracy(linfCertified)}`] : []),
     ...(linfUnbroken ? [`l-infinity ${epsilonInf}, not broken: ${formatAccuracy(linfUnbroken)}`] : []),
+    ...(rangeCertified ? [`l2 ${radius} in the ranges, certified: ${formatAccuracy(rangeCertified)}`] : []),
+    ...(rangeUnbroken ? [`l2 ${radius} in the ranges, not broken: ${formatAccuracy(rangeUnbroken)}`] : []),
     `median distance to the boundary, ${accuracy ? "correct" : "all"} rows: ${medianBoundaryDistance?.toPrecision(4) ?? "none"}`,
     `radii in ${facts.radiusUnits}; rows with --json`,
     ...formatMoves(facts),

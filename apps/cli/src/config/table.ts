@@ -71,6 +71,13 @@ export const certifySchema = z.strictObject({
   ),
   ellipsoid: ellipsoid.describe("as for fit, for radius and distances (default: the model's); none: the l2 ball"),
   epsilonInf: limit.optional().describe("l-infinity radius, in the model's units (default: no l-infinity columns)"),
+  range: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'JSON file {"column": [low, high]} of valid values in the table\'s units: adds rangeBound and rangeExact',
+    ),
   plotRadius: positive.optional().describe("largest radius of --plot (default: where 9 of 10 rows are lost in l2)"),
   exactFeatures: count(0).default(20).describe("most features for exact l-infinity minima by branch and bound"),
   maxNodes: count(1).default(20_000).describe("boxes that branch and bound may take for a row and pair of classes"),

@@ -2,9 +2,10 @@
 //   worstMargin = min over ||D||_2 <= r of f_y - f_c      linfBound <= linfExact = min over ||D||_inf <= epsilon of f_y - f_c
 // Two classes are the sign of f = f_1 - f_0. Everything here is in the model's units: points are standardised first.
 
-import { gatherBatch, type NumericBatch } from "@worstcase/core";
+import type { NumericBatch } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import {
+  type FeatureRange,
   linfAttack,
   linfLowerBounds,
   linfWorstCase,
@@ -12,8 +13,12 @@ import {
   type PolynomialModel,
   preparePairwise,
   standardise,
-  subtractQuadratics,
 } from "@worstcase/polynomial";
+import { pairColumns } from "./pairColumns.js";
+import { rangeColumns } from "./ranges.js";
+
+/** Parts of ball and ranges that branch and bound takes at most: one costs about a millisecond. */
+const mostParts = 1000;
 
 export interface CertifyOptions {
   readonly radius: number;
@@ -25,6 +30,8 @@ export interface CertifyOptions {
   readonly kernels: Kernels;
   /** What may change: immutable features hold for all columns, an ellipsoid for those of l2. */
   readonly moves: MoveOptions;
+  /** Valid values in the model's units; null leaves the range columns null. */
+  readonly range: Exclude<FeatureRange, "unbounded"> | null;
 }
 
 export interface CertifiedRow {
@@ -41,9 +48,12 @@ export interface CertifiedRow {
   readonly boundaryDistance: number | null;
   readonly linfBound: number | null;
   readonly linfExact: number | null;
+  /** Certified lower bound of the margin over the l2 ball cut with the valid ranges, and its minimum where that is known. */
+  readonly rangeBound: number | null;
+  readonly rangeExact: number | null;
 }
 
-export interface LinfColumns {
+export interface MarginColumns {
   /** Certified lower bounds of the worst margin, `[rows]`. */
   readonly bounds: Float64Array;
   /** Exact minima; NaN where branch and bound did not finish or was not run. `[rows]` */
@@ -58,7 +68,7 @@ export function certifyRows(
   points: NumericBatch,
   labels: Int32Array,
   options: CertifyOptions,
-): { rows: CertifiedRow[]; linf: LinfColumns | null } {
+): { rows: CertifiedRow[]; linf: MarginColumns | null; ranged: MarginColumns | null } {
   const { radius, epsilonInf, kernels, moves } = options;
   const [samples, classes] = [labels.length, model.classCount];
   const scores = model.decision(points);
@@ -68,6 +78,14 @@ export function certifyRows(
   const { worst } = oracle.margins(inputs, labels, radius);
   const distances = oracle.robustRadii(inputs, predicted);
   const linf = epsilonInf === null ? null : linfColumns(model, inputs, labels, epsilonInf, options);
+  const held = moves.immutable && { immutable: moves.immutable };
+  const most = options.exactFeatures;
+  const ranged =
+    options.range &&
+    rangeColumns(model, inputs, labels, radius, {
+      ...{ range: options.range, kernels, maxNodes: Math.min(options.maxNodes, mostParts), ...held },
+      exact: model.features <= most ? "always" : "never",
+    });
   const finite = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? value : null);
   const scoreOf = (i: number) => {
     const row = scores.subarray(i * classes, (i + 1) * classes);
@@ -83,43 +101,26 @@ export function certifyRows(
     boundaryDistance: finite(distances[i]),
     linfBound: finite(linf?.bounds[i]),
     linfExact: finite(linf?.exact[i]),
+    rangeBound: finite(ranged?.bounds[i]),
+    rangeExact: finite(ranged?.exact[i]),
   }));
-  return { rows, linf };
+  return { rows, linf, ranged };
 }
 
 function linfColumns(
-  { quadratics, features }: PolynomialModel,
+  model: PolynomialModel,
   inputs: NumericBatch,
   labels: Int32Array,
   epsilon: number,
-  { exactFeatures, maxNodes, kernels, moves }: CertifyOptions,
-): LinfColumns {
-  const shared = { kernels, ...(moves.immutable && { immutable: moves.immutable }) };
-  const infinite = () => new Float64Array(labels.length).fill(Number.POSITIVE_INFINITY);
-  const [bounds, exact, attacked] = [infinite(), infinite(), infinite()];
-  const lower = (column: Float64Array, i: number, value: number) => {
-    column[i] = Math.min(column[i]!, value); // NaN stays NaN
-  };
-  for (let first = 0; first < quadratics.length; first++) {
-    for (let second = first + 1; second < quadratics.length; second++) {
-      const places: number[] = [];
-      labels.forEach((label, i) => {
-        if (label === first || label === second) places.push(i);
-      });
-      if (places.length === 0) continue;
-      const difference = subtractQuadratics(quadratics[first]!, quadratics[second]!);
-      const batch = gatherBatch(inputs, places);
-      const signs = Float64Array.from(places, (i) => (labels[i] === first ? 1 : -1));
-      const relaxed = linfLowerBounds(difference, batch, signs, epsilon, shared);
-      const minima =
-        features <= exactFeatures ? linfWorstCase(difference, batch, signs, epsilon, { ...shared, maxNodes }) : null;
-      const attack = minima ?? linfAttack(difference, batch, signs, epsilon, { ...shared, starts: relaxed.means });
-      places.forEach((i, t) => {
-        lower(bounds, i, relaxed.lowerBounds[t]!);
-        lower(attacked, i, attack.values[t]!);
-        lower(exact, i, minima?.statuses[t] === "optimal" ? minima.values[t]! : Number.NaN);
-      });
-    }
-  }
-  return { bounds, exact, attacked };
+  { exactFeatures, maxNodes, kernels, moves, range }: CertifyOptions,
+): MarginColumns {
+  const shared = { kernels, ...(moves.immutable && { immutable: moves.immutable }), ...(range && { range }) };
+  return pairColumns(model, inputs, labels, (difference, batch, signs) => {
+    const { lowerBounds: bounds, means: starts } = linfLowerBounds(difference, batch, signs, epsilon, shared);
+    const withMinima = model.features <= exactFeatures;
+    const minima = withMinima ? linfWorstCase(difference, batch, signs, epsilon, { ...shared, maxNodes }) : null;
+    const attacked = (minima ?? linfAttack(difference, batch, signs, epsilon, { ...shared, starts })).values;
+    const exact = attacked.map((value, t) => (minima?.statuses[t] === "optimal" ? value : Number.NaN));
+    return { bounds, exact, attacked };
+  });
 }
