@@ -108,7 +108,8 @@ export function minimiseInBallAndBox(
     const limits = {
       tolerance: 0.1 * settings.tolerance,
       enough: enough(),
-      maxSteps: settings.maxNodes > 1 && nodes > 1 ? 6 : 40,
+      maxSteps: settings.maxNodes > 1 && nodes > 1 ? 12 : 40,
+      bend: nodes > 1,
     };
     const bound = Math.max(least, tools.bound.solve(quadratic, point, at, label, low, high, radius, lambda, limits));
     let feature = 0;
