@@ -76,7 +76,6 @@ function prepareMovingFlips(quadratic: Quadratic, moving: Int32Array, kernels: K
   const form = prepareFlip(rows.form);
   const { rank, eigenvalues } = form;
   const sample = { ...form, linear: new Float64Array(rank), constant: 0 };
-  const move = new Float64Array(rank);
   const memory = makeRow(rank);
   return {
     solve(points, labels, wanted) {
@@ -96,9 +95,9 @@ function prepareMovingFlips(quadratic: Quadratic, moving: Int32Array, kernels: K
           sample.constant = rows.constants[t];
           const label = labels ? labels[from + t] : 0;
           const point = rows.rotated.subarray(t * rank, (t + 1) * rank);
-          distances[from + t] = flipRow(sample, point, move, 0, label, memory);
-          if (witnesses) rows.writeMove(move, 0, witnesses, (from + t) * d);
+          distances[from + t] = flipRow(sample, point, rows.moves.subarray(t * rank), 0, label, memory);
         }
+        if (witnesses) rows.writeMoves(count, witnesses, from);
       }
       return witnesses ? { distances, witnesses } : { distances };
     },

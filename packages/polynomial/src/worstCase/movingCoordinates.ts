@@ -27,7 +27,6 @@ export function prepareMoving(quadratic: Quadratic, moving: Int32Array, kernels:
   const d = quadratic.dimension;
   const rows = createMovingRows(quadratic, moving, kernels);
   const { form, sizeQ, sizeq } = rows;
-  const { rank } = form;
   const bound = errorBound(form);
   // rounding of l and c, and of the products with the basis
   const rounding = 4 * (2 * d + 8) * unitRoundoff * Math.sqrt(d);
@@ -53,8 +52,8 @@ export function prepareMoving(quadratic: Quadratic, moving: Int32Array, kernels:
           const reach = size + radius;
           const extra = rounding * (Math.abs(quadratic.s) + (sizeq + 2 * sizeQ * reach) * reach);
           values[i] = rows.ballRows.values[t] - bound.at(size, radius, multipliers[i]) - extra;
-          if (perturbations && moves) rows.writeMove(moves, t * rank, perturbations, i * d);
         }
+        if (perturbations) rows.writeMoves(count, perturbations, from);
       }
       return perturbations ? { values, multipliers, perturbations } : { values, multipliers };
     },

@@ -28,8 +28,8 @@ export interface MovingRows {
   /** Frobenius norms of Q and q. */
   readonly sizeQ: number;
   readonly sizeq: number;
-  /** target `[features]` at `to` <- the move with these coordinates in the eigenbasis; the fixed features stay as they are. */
-  writeMove(step: Float64Array, at: number, target: Float64Array, to: number): void;
+  /** target `[.., features]` from row `from` on <- the first `count` of `moves`; the fixed features stay as they are. */
+  writeMoves(count: number, target: Float64Array, from: number): void;
 }
 
 export function createMovingRows(
@@ -44,13 +44,25 @@ export function createMovingRows(
   const block = Float64Array.from({ length: m * m }, (_, e) => Q[moving[Math.floor(e / m)] * d + moving[e % m]]);
   const form = rotate({ dimension: m, Q: block, q: Float64Array.from(moving, (k) => q[k]), s }, kernels);
   const { rank, basis } = form;
-  const sizes = [2 * movingBlock * m, rank * m, 2 * movingBlock * rank, movingBlock * rank];
+  const F = fixed.length;
+  const sizes = [
+    ...[2 * movingBlock * m, rank * m, 2 * movingBlock * rank, movingBlock * rank],
+    ...[F * m, F * F, movingBlock * F, movingBlock * F],
+  ];
   const workspace = kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(movingBlock, rank)));
-  const [both, axes, products, moves] = sizes.map((size) => workspace.float64(size));
+  const arrays = sizes.map((size) => workspace.float64(size));
+  const [both, axes, products, moves, across, within, held, lines] = arrays;
   axes.set(basis);
+  fixed.forEach((f, a) => {
+    for (let k = 0; k < m; k++) across[a * m + k] = 2 * Q[f * d + moving[k]];
+    fixed.forEach((g, b) => {
+      within[a * F + b] = Q[f * d + g];
+    });
+  });
   const constants = new Float64Array(movingBlock);
   const lengths = new Float64Array(movingBlock);
   const linear = products.subarray(movingBlock * rank);
+  const slopes = both.subarray(movingBlock * m);
   return {
     form,
     rotated: products,
@@ -64,31 +76,34 @@ export function createMovingRows(
     load(points, from, count) {
       for (let i = 0; i < count; i++) {
         const x = points.data.subarray((from + i) * d, (from + i + 1) * d);
-        let [constant, square] = [s, 0];
+        let square = 0;
         for (const value of x) square += value * value;
-        for (const f of fixed) {
-          let line = q[f];
-          for (const g of fixed) line += Q[f * d + g] * x[g];
-          constant += line * x[f];
-        }
-        constants[i] = constant;
         lengths[i] = Math.sqrt(square);
+        for (let a = 0; a < F; a++) held[i * F + a] = x[fixed[a]];
         for (let k = 0; k < m; k++) {
-          let slope = q[moving[k]];
-          for (const f of fixed) slope += 2 * Q[moving[k] * d + f] * x[f];
           both[i * m + k] = x[moving[k]];
-          both[(movingBlock + i) * m + k] = slope;
+          slopes[i * m + k] = q[moving[k]];
         }
+      }
+      if (F > 0) {
+        workspace.gemm(false, false, count, m, F, 1, held, F, across, m, 1, slopes, m);
+        workspace.gemm(false, false, count, F, F, 1, held, F, within, F, 0, lines, F);
+      }
+      for (let i = 0; i < count; i++) {
+        let constant = s;
+        for (let a = 0; a < F; a++) constant += (lines[i * F + a] + q[fixed[a]]) * held[i * F + a];
+        constants[i] = constant;
       }
       if (rank === 0) return;
       workspace.gemm(false, true, count, rank, m, 1, both, m, axes, m, 0, products, rank);
-      workspace.gemm(false, true, count, rank, m, 1, both.subarray(movingBlock * m), m, axes, m, 0, linear, rank);
+      workspace.gemm(false, true, count, rank, m, 1, slopes, m, axes, m, 0, linear, rank);
     },
-    writeMove(step, at, target, to) {
-      for (let k = 0; k < m; k++) {
-        let sum = 0;
-        for (let r = 0; r < rank; r++) sum += basis[r * m + k] * step[at + r];
-        target[to + moving[k]] = sum;
+    writeMoves(count, target, from) {
+      if (rank === 0) return;
+      // The points are not needed any more.
+      workspace.gemm(false, false, count, m, rank, 1, moves, rank, axes, m, 0, both, m);
+      for (let i = 0; i < count; i++) {
+        for (let k = 0; k < m; k++) target[(from + i) * d + moving[k]] = both[i * m + k];
       }
     },
   };
