@@ -166,6 +166,22 @@ describe("training against immutable features and ellipsoids", () => {
     expect(held.gap).toBeLessThanOrEqual(1e-6);
   });
 
+  it("at radii beyond all points what is left is the network of the immutable features alone", () => {
+    const { points, labels } = syntheticClasses(2, 80, 3);
+    const alone = batch(
+      Float64Array.from({ length: 80 }, (_, i) => points.data[3 * i]),
+      1,
+    );
+    const limit = fitPolynomial(alone, labels, { radius: 0, beta: 0.01 });
+    expect(limit.neurons.weights.length).toBeGreaterThan(0);
+    for (const radius of [1e4, 1e7, 1e10]) {
+      const fit = fitPolynomial(points, labels, { radius, beta: 0.01, immutable: [0] });
+      expect(fit.gap).toBeLessThanOrEqual(1e-6);
+      // a neuron of three features may also have a part that cancels, so the optimum can only be lower
+      expect(fit.objective.total).toBeLessThan(limit.objective.total * (1 + 2e-6));
+    }
+  });
+
   it("an ellipsoid c I is the ball of radius c r, and warm starts do not cross sets", () => {
     const { points, labels } = syntheticClasses(2, 80, 3);
     const ellipsoid = Float64Array.of(2, 0, 0, 0, 2, 0, 0, 0, 2);

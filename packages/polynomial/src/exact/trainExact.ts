@@ -87,6 +87,8 @@ export interface ExactHooks {
 const negligibleRadius = 1e-7;
 /** Multiple of the points' size beyond which a larger radius changes no digit of the optimum, but costs the solver its own. */
 const hugeRadius = 1e4;
+/** The same where immutable features leave something to learn, which then is all of it. */
+const hugeBesideFixed = 200;
 /** Margin below which the guess keeps a sample: 1.05 missed some on three of twelve instances, which costs a second solve. */
 const guessMargin = 1.15;
 /** Ratios of radius and beta to the earlier fit's within which its iterate is used. */
@@ -103,7 +105,8 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   const samples = mergeSamples(problem);
   const { count: n, batch } = samples;
   // Within a ball this large nothing is left to learn already, and attacks that stay in it serve for any larger one.
-  const largest = hugeRadius * samples.scale * (set?.inverseSize ?? 1);
+  const held = set !== null && set.fixed.length > 0;
+  const largest = (held ? hugeBesideFixed : hugeRadius) * samples.scale * (set?.inverseSize ?? 1);
   const inner = radius < negligibleRadius * samples.scale ? 0 : largest > 0 ? Math.min(radius, largest) : radius;
   const shape = lossShape(loss);
   const pruning = 0.1 * settings.tolerance;
@@ -170,7 +173,14 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     const parts = [wholePart({ attack, weights: dualWeights })];
     bound = Math.max(bound, createCertifier(d, kernels).certify({ ...data, parts, set }).lowerBound);
     if (outcome.status === "infeasible") return result("infeasible");
-    const candidate = pruneNetwork(outcome, d + 1, activation, kernels, pruning, evaluate);
+    let candidate = pruneNetwork(outcome, d + 1, activation, kernels, pruning, evaluate);
+    if (held && inner < radius) {
+      // What is left of the moving features is rounding, multiplied by the radius.
+      const { fixed } = set;
+      const quiet = (neurons: Neurons) => evaluate(withoutMoving(neurons, fixed));
+      const still = pruneNetwork(outcome, d + 1, activation, kernels, pruning, quiet);
+      if (still.objective.total < candidate.objective.total) candidate = still;
+    }
     if (outcome.state) {
       const keys = Array.from(working, (i) => samples.keys[i]);
       state = { kind: "exact", interior: outcome.state, keys, neurons: candidate.neurons, loss, set };
@@ -295,6 +305,21 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
     }
     const regulariser = beta * weights.reduce((sum, alpha) => sum + Math.abs(alpha), 0);
     return { total: paid + regulariser, loss: paid, regulariser };
+  }
+
+  /** The neurons' parts on the fixed features, as unit vectors; neurons without one are left out. */
+  function withoutMoving({ directions, weights }: Neurons, fixed: Int32Array): Neurons {
+    const rows: number[] = [];
+    const kept: number[] = [];
+    weights.forEach((alpha, j) => {
+      const length = Math.hypot(...Array.from(fixed, (k) => directions[j * d + k]));
+      if (!(length > 0)) return;
+      const row = new Array<number>(d).fill(0);
+      for (const k of fixed) row[k] = directions[j * d + k] / length;
+      rows.push(...row);
+      kept.push(alpha);
+    });
+    return { directions: Float64Array.from(rows), weights: Float64Array.from(kept), activation };
   }
 
   function zeroNetwork(): Candidate {

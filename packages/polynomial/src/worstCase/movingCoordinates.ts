@@ -49,8 +49,9 @@ export function prepareMoving(quadratic: Quadratic, moving: Int32Array, kernels:
           const i = from + t;
           multipliers[i] = rows.ballRows.multipliers[t];
           const size = rows.lengths[t];
-          const reach = size + radius;
-          const extra = rounding * (Math.abs(quadratic.s) + (sizeq + 2 * sizeQ * reach) * reach);
+          // l z with z = x_M + D, and c
+          const sloping = (rows.sizeSlope + rows.sizeAcross * size) * (size + radius);
+          const extra = rounding * (Math.abs(quadratic.s) + (sizeq + sizeQ * size) * size + sloping);
           values[i] = rows.ballRows.values[t] - bound.at(size, radius, multipliers[i]) - extra;
         }
         if (perturbations) rows.writeMoves(count, perturbations, from);

@@ -25,9 +25,11 @@ export interface MovingRows {
   /** Worst cases of such rows, and room for their moves `[movingBlock, rank]`, in the same workspace. */
   readonly ballRows: BallRows;
   readonly moves: Float64Array;
-  /** Frobenius norms of Q and q. */
+  /** Frobenius norms of Q and q, of 2 Q_MF and of q_M. */
   readonly sizeQ: number;
   readonly sizeq: number;
+  readonly sizeAcross: number;
+  readonly sizeSlope: number;
   /** target `[.., features]` from row `from` on <- the first `count` of `moves`; the fixed features stay as they are. */
   writeMoves(count: number, target: Float64Array, from: number): void;
 }
@@ -73,6 +75,8 @@ export function createMovingRows(
     ballRows: createBallRows(workspace, movingBlock, rank),
     sizeQ: norm(Q),
     sizeq: norm(q),
+    sizeAcross: norm(across),
+    sizeSlope: norm(Float64Array.from(moving, (k) => q[k])),
     load(points, from, count) {
       for (let i = 0; i < count; i++) {
         const x = points.data.subarray((from + i) * d, (from + i + 1) * d);
