@@ -155,6 +155,8 @@ export interface Workspace {
    * did not converge; A is then spoiled.
    */
   syevd(n: number, a: Float64Array, lda: number, eigenvalues: Float64Array): number;
+  /** lengths_i <- Euclidean length of row i of A [m, n]; not finite where the sum of squares is not. */
+  rowLengths(m: number, n: number, a: Float64Array, lda: number, lengths: Float64Array): void;
   /** Minima of separable quadratics over balls; see {@link BallMinima}. Throws SettingError or ShapeError on misuse. */
   ballMinima(problem: BallMinima<Float64Array>): void;
 }
@@ -329,6 +331,7 @@ export interface Routines {
   trsv(transpose: boolean, n: number, l: number, ldl: number, x: number): void;
   syevd(n: number, a: number, lda: number, eigenvalues: number): number;
   ballMinima(problem: BallMinima<number>): void;
+  rowLengths(m: number, n: number, a: number, lda: number, lengths: number): void;
   readonly batch: BatchRoutines;
 }
 

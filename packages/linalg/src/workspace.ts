@@ -218,6 +218,17 @@ export class CheckedWorkspace implements Workspace {
     return status;
   }
 
+  rowLengths(m: number, n: number, a: Float64Array, lda: number, lengths: Float64Array): void {
+    checkDimension(m, "m");
+    checkDimension(n, "n");
+    const pa = this.memory.position(a, m, n, lda, "a");
+    const to = this.memory.position(lengths, 1, m, m, "lengths");
+    if (m === 0) return;
+    if (n > 0 && pa === to) throw overlap("lengths");
+    if (n === 0) scaleVector(this.memory.values, to, m, 0);
+    else this.routines.rowLengths(m, n, pa, lda, to);
+  }
+
   ballMinima(problem: BallMinima<Float64Array>): void {
     const { rows, n, ldx, ldl, ldm, radius, tolerance, perSampleConstants, moves } = problem;
     checkDimension(rows, "rows");

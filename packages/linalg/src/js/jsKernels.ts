@@ -11,7 +11,7 @@ import { factorCholesky } from "./cholesky.js";
 import { PACKED_NUMBERS, type PackingScratch, packingScratch, product, strided, symmetricProduct } from "./gemm.js";
 import { invertLower, symmetricInverse } from "./inverse.js";
 import { loopOver } from "./loopOver.js";
-import { matrixVector, solveVector, symmetricVector } from "./matrixVector.js";
+import { matrixVector, rowLengths, solveVector, symmetricVector } from "./matrixVector.js";
 import { decomposeSymmetric } from "./symmetricEigen.js";
 import { mirrorLower } from "./triangles.js";
 import { solveTriangular } from "./triangularSolve.js";
@@ -56,6 +56,7 @@ function routinesOn(x: Float64Array): Routines {
       symmetricProduct(x, scratch, n, k, alpha, strided(a, lda, transpose), beta, c, ldc);
     },
     ballMinima: (problem) => ballMinima(x, problem),
+    rowLengths: (m, n, a, lda, lengths) => rowLengths(x, m, n, a, lda, lengths),
     mirror: (n, a, lda) => mirrorLower(x, n, a, lda),
     potrf: (n, a, lda) => factorCholesky(x, scratch, n, a, lda),
     trsm(left, transpose, m, n, l, ldl, b, ldb) {

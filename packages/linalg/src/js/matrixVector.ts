@@ -21,6 +21,23 @@ export function matrixVector(
   }
 }
 
+/** lengths_i <- ||row i of A||, A [m, n]; four sums side by side, since one waits for itself. */
+export function rowLengths(x: Float64Array, m: number, n: number, a: number, lda: number, lengths: number): void {
+  for (let i = 0; i < m; i++) {
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    let p = a + i * lda;
+    const end = p + n;
+    for (; p + 3 < end; p += 4) {
+      s0 += x[p] * x[p];
+      s1 += x[p + 1] * x[p + 1];
+      s2 += x[p + 2] * x[p + 2];
+      s3 += x[p + 3] * x[p + 3];
+    }
+    for (; p < end; p++) s0 += x[p] * x[p];
+    x[lengths + i] = Math.sqrt(s0 + s1 + (s2 + s3));
+  }
+}
+
 /** y <- alpha A v + beta y with the lower triangle of a symmetric A [n, n]. */
 export function symmetricVector(
   x: Float64Array,

@@ -46,6 +46,7 @@ export function bySize(native: Routines, small: Routines, hasFusedMultiplyAdd: b
     },
     gemmBits: small.gemmBits,
     ballMinima: small.ballMinima,
+    rowLengths: small.rowLengths,
     mirror: small.mirror,
     potrf: (n, a, lda) => (n <= limits.cholesky ? small : native).potrf(n, a, lda),
     trsm(left, transpose, m, n, l, ldl, b, ldb) {

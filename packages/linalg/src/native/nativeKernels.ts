@@ -5,6 +5,7 @@ import { ballMinima } from "../js/ballMinima.js";
 import { bitProduct } from "../js/bitProduct.js";
 import { allocate } from "../js/jsKernels.js";
 import { loopOver } from "../js/loopOver.js";
+import { rowLengths } from "../js/matrixVector.js";
 import { clearUpper, mirrorLower } from "../js/triangles.js";
 import type { KernelName, Kernels, Routines } from "../kernels.js";
 import { checkCount } from "../memory.js";
@@ -77,6 +78,7 @@ function routinesOn(host: ForeignHost, functions: NativeFunctions, x: Float64Arr
       mirror(n, c, ldc);
     },
     ballMinima: portable?.ballMinima ?? ((problem) => ballMinima(x, problem)),
+    rowLengths: portable?.rowLengths ?? ((m, n, a, lda, lengths) => rowLengths(x, m, n, a, lda, lengths)),
     mirror,
     potrf(n, a, lda) {
       cells.prepare(n, lda);

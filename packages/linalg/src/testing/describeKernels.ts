@@ -4,6 +4,7 @@
 import { describe, test } from "vitest";
 import type { Kernels } from "../kernels.js";
 import { describeBallMinima } from "./describeBallMinima.js";
+import { describeBallScales } from "./describeBallScales.js";
 import { describeBatch } from "./describeBatch.js";
 import { describeBitProducts } from "./describeBitProducts.js";
 import { describeCholesky } from "./describeCholesky.js";
@@ -31,5 +32,6 @@ export function describeKernels(name: string, kernels: Kernels | undefined, whyM
     describeBatch(kernels);
     describeEigen(kernels);
     describeBallMinima(kernels);
+    describeBallScales(kernels);
   });
 }

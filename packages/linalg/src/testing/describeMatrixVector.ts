@@ -1,6 +1,6 @@
 // gemv, symv and trsv against the definition.
 
-import { createRng } from "@worstcase/core";
+import { createRng, SettingError, ShapeError } from "@worstcase/core";
 import { describe, expect, test } from "vitest";
 import type { Kernels } from "../kernels.js";
 import { workspaceSize } from "../workspace.js";
@@ -62,6 +62,35 @@ export function describeMatrixVector(kernels: Kernels): void {
         }
       }
     });
+  });
+
+  test("rowLengths: Pythagorean rows, leading dimensions, empty and non-finite rows", () => {
+    const workspace = kernels.workspace(4000);
+    for (const n of [1, 2, 3, 4, 5, 7, 8, 9, 64, 131]) {
+      const lda = n + 3;
+      const a = workspace.float64(3 * lda).fill(Number.NaN);
+      const lengths = workspace.float64(5).fill(-1);
+      // lengths 3 sqrt(n) and 7, and a row that is not finite
+      for (let k = 0; k < n; k++) {
+        a[k] = k % 2 === 0 ? 3 : -3;
+        a[lda + k] = k === n - 1 ? -7 : 0;
+        a[2 * lda + k] = k === n >> 1 ? Number.NaN : 1;
+      }
+      workspace.rowLengths(3, n, a, lda, lengths);
+      expect(Math.abs(lengths[0] / (3 * Math.sqrt(n)) - 1)).toBeLessThan(4 * EPSILON);
+      expect(lengths[1]).toBe(7);
+      expect(lengths[2]).toBeNaN();
+      expect(lengths[3]).toBe(-1);
+      a[2 * lda + (n >> 1)] = Number.NEGATIVE_INFINITY;
+      workspace.rowLengths(3, n, a, lda, lengths);
+      expect(lengths[2]).toBe(Number.POSITIVE_INFINITY);
+    }
+    const empty = workspace.float64(2).fill(3);
+    workspace.rowLengths(2, 0, workspace.float64(0), 0, empty);
+    expect([...empty]).toEqual([0, 0]);
+    const short = workspace.float64(3);
+    expect(() => workspace.rowLengths(2, 2, short, 2, empty)).toThrow(ShapeError);
+    expect(() => workspace.rowLengths(1, 2, short, 2, short.subarray(0, 1))).toThrow(SettingError);
   });
 
   describe("symv", () => {

@@ -40,6 +40,7 @@ interface Exports {
   potri(...values: number[]): void;
   gemv(...values: number[]): void;
   symv(...values: number[]): void;
+  rowLengths(...values: number[]): void;
   trsv(...values: number[]): void;
   batchGemm(...values: number[]): void;
   batchPotrf(...values: number[]): number;
@@ -137,7 +138,8 @@ function tooLarge(received: number, cause?: unknown): ResourceError {
 }
 
 function routinesOf(exports: Exports, largestOrder: number): Routines {
-  const { gemm, gemmBits, syrk, mirror, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd, ballMinima } = exports;
+  const { gemm, gemmBits, syrk, mirror, potrf, trsm, trtri, potri, gemv, symv, trsv, syevd, ballMinima, rowLengths } =
+    exports;
   return {
     gemm(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
       gemm(+transposeA, +transposeB, m, n, k, alpha, a * 8, lda, b * 8, ldb, beta, c * 8, ldc);
@@ -158,6 +160,7 @@ function routinesOf(exports: Exports, largestOrder: number): Routines {
     gemv(transpose, m, n, alpha, a, lda, x, beta, y) {
       gemv(+transpose, m, n, alpha, a * 8, lda, x * 8, beta, y * 8);
     },
+    rowLengths: (m, n, a, lda, lengths) => rowLengths(m, n, a * 8, lda, lengths * 8),
     symv: (n, alpha, a, lda, x, beta, y) => symv(n, alpha, a * 8, lda, x * 8, beta, y * 8),
     trsv: (transpose, n, l, ldl, x) => trsv(+transpose, n, l * 8, ldl, x * 8),
     syevd(n, a, lda, eigenvalues) {

@@ -124,7 +124,9 @@ function singleStart(
   if (!(lowest > 1e-30 && target > 0 && target < Infinity)) return least;
   for (let step = 0; step < SINGLE_STEPS; step++) {
     singleSums(n, gaps, singles, <f32>delta);
-    if (!(norm3 > 0 && norm3 < Infinity)) break;
+    // nothing left in single precision: the guess, a root of another row, is far beyond this one
+    if (norm3 == 0) return least;
+    if (!(norm3 < Infinity)) break;
     const excess = Math.sqrt(norm2) / target - 1;
     if (Math.abs(excess) <= 1e-5) break;
     const next = Math.max(lowest, delta + (norm2 / norm3) * excess);
@@ -217,8 +219,6 @@ export function minimaOverBalls(
         const gaps = positive ? gapsPositive : gapsNegative;
         const guess = Math.max(least, positive ? lastPositive : lastNegative);
         delta = singleStart(n, squares, singles, gaps, width, largest, radius, least, guess);
-        if (positive) lastPositive = delta;
-        else lastNegative = delta;
       }
       let length: f64 = 0;
       for (let step = 0; ; step++) {
@@ -230,12 +230,24 @@ export function minimaOverBalls(
         if (next == delta) break;
         delta = next;
       }
+      if (positive) lastPositive = delta;
+      else lastNegative = delta;
       let lambda = delta - lowest;
       if (lambda < 0) lambda = 0;
       let value = sign * score - lambda * radiusSquare - quadratic;
       if (wanted) {
         const signed = (positive ? -1 : 1) * (length > radius ? radius / length : 1);
-        for (let j = 0; j < n; j++) {
+        const factor = f64x2.splat(signed);
+        const up = f64x2.splat(delta);
+        let j = 0;
+        for (; j + 1 < n; j += 2) {
+          const at = (<usize>j) << 3;
+          const c = v128.load(h + at);
+          const a = madd(half, v128.load(l + at), f64x2.mul(c, v128.load(x + at)));
+          const gap = f64x2.sub(f64x2.mul(y, c), down);
+          v128.store(moves + at, f64x2.div(f64x2.mul(factor, a), f64x2.add(gap, up)));
+        }
+        if (j < n) {
           const a = get(h, j) * get(x, j) + 0.5 * get(l, j);
           set(moves, j, (signed * a) / (sign * get(h, j) - lowest + delta));
         }

@@ -6,7 +6,7 @@ import { BIT_SCRATCH, multiplyBits, setBitScratch } from "./bitProduct";
 import { eigen, eigenScratch } from "./eigen";
 import { PRODUCT_SCRATCH, mirror as mirrorLower, multiply, setProductScratch } from "./gemm";
 import { INVERSE_SCRATCH, invertLower, lowerGram, setInverseScratch } from "./inverse";
-import { matrixVector, solveVector, symmetricTimes } from "./matrixVector";
+import { matrixVector, rowLengthsOf, solveVector, symmetricTimes } from "./matrixVector";
 import { SOLVE_SCRATCH, clearUpper, factor, setSolveScratch, solveLeft, solveRight } from "./triangular";
 
 let eigenAt: usize = 0;
@@ -97,6 +97,10 @@ export function ballMinima(
     rows, n, x, ldx << 3, h, l, ldl << 3, constants, stepConstants << 3,
     signs, radius, tolerance, work, values, multipliers, moves, ldm << 3,
   );
+}
+
+export function rowLengths(m: i32, n: i32, a: usize, lda: usize, lengths: usize): void {
+  rowLengthsOf(m, n, a, lda << 3, lengths);
 }
 
 // Batches: strides count numbers.

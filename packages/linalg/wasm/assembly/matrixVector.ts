@@ -15,6 +15,14 @@ export function setVectorScratch(at: usize): void {
   vectors = at;
 }
 
+/** lengths_i <- ||row i of A||, A [m, n]. */
+export function rowLengthsOf(m: i32, n: i32, a: usize, lda: usize, lengths: usize): void {
+  for (let i = 0; i < m; i++) {
+    set(lengths, i, Math.sqrt(dot(n, a, a)));
+    a += lda;
+  }
+}
+
 /** y <- alpha op(A) x + beta y with op(A) [m, k]; x and y have steps. */
 export function matrixVector(
   transpose: bool, m: i32, k: i32, alpha: f64, a: usize, lda: usize, x: usize, stepX: usize,

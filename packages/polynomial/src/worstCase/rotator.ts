@@ -14,6 +14,8 @@ export interface Rotator {
   use(form: RotatedForm): void;
   /** Rotates rows from .. from + count - 1 (count <= blockRows) of the points; returns `[count, rank]`, reused memory. */
   rotateRows(points: NumericBatch, from: number, count: number): Float64Array;
+  /** Lengths of the rows last given to `rotateRows`, `[count]`, reused memory; not finite where a row is not. */
+  lengths(count: number): Float64Array;
   /** The rows last given to `rotateRows`, `[count, dimension]`, reused memory. */
   readonly pointRows: Float64Array;
   /** `[blockRows, rank]` scratch for perturbations in rotated coordinates. */
@@ -28,7 +30,7 @@ export function createRotator(kernels: Kernels, dimension: number, maxRank: numb
   const rankSize = Math.max(1, maxRank);
   const workspace = kernels.workspace(
     workspaceSize(
-      ...[rankSize * dimension, blockRows * dimension, blockRows * dimension, blockRows * rankSize * 2],
+      ...[rankSize * dimension, blockRows * dimension, blockRows * dimension, blockRows * rankSize * 2, blockRows],
       ...ballRowsSizes(blockRows, rankSize),
     ),
   );
@@ -38,6 +40,7 @@ export function createRotator(kernels: Kernels, dimension: number, maxRank: numb
   const pair = workspace.float64(blockRows * rankSize * 2);
   const rotated = pair.subarray(0, blockRows * rankSize);
   const perturbation = pair.subarray(blockRows * rankSize);
+  const rowLengths = workspace.float64(blockRows);
   const ballRows = createBallRows(workspace, blockRows, rankSize);
   let rank = 0;
   return {
@@ -69,6 +72,10 @@ export function createRotator(kernels: Kernels, dimension: number, maxRank: numb
         );
       }
       return rotated;
+    },
+    lengths(count) {
+      workspace.rowLengths(count, dimension, pointRows, dimension, rowLengths);
+      return rowLengths;
     },
     rotateBack(count) {
       if (rank === 0) return back.fill(0);

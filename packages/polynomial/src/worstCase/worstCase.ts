@@ -139,13 +139,15 @@ export function solveBatch(
   const multipliers = new Float64Array(samples);
   const perturbations = wanted ? new Float64Array(samples * d) : null;
   const { ballRows, perturbation } = rotator;
-  const lengths = new Float64Array(blockRows);
   const tolerance = wanted ? moveTolerance : valueTolerance;
   const blockLabels = new Float64Array(blockRows);
   for (let from = 0; from < samples; from += blockRows) {
     const count = Math.min(blockRows, samples - from);
-    if (!rowLengths(points.data, from, count, d, lengths)) checkFinite(points.data, "points", d);
     const rotated = rotator.rotateRows(points, from, count);
+    const lengths = rotator.lengths(count);
+    let total = 0;
+    for (let i = 0; i < count; i++) total += lengths[i];
+    if (!(total < Number.POSITIVE_INFINITY)) checkFinite(points.data, "points", d);
     for (let i = 0; i < count; i++) blockLabels[i] = labels[from + i];
     ballRows.solve(form, rotated, count, blockLabels, radius, tolerance, wanted ? perturbation : null);
     for (let i = 0; i < count; i++) {
@@ -156,30 +158,4 @@ export function solveBatch(
     if (perturbations) perturbations.set(rotator.rotateBack(count).subarray(0, count * d), from * d);
   }
   return perturbations ? { values, multipliers, perturbations } : { values, multipliers };
-}
-
-/** ||x|| of rows from .. from + count - 1; false when one is not finite. Four sums side by side, since one waits for itself. */
-function rowLengths(
-  data: Float32Array | Float64Array,
-  from: number,
-  count: number,
-  d: number,
-  out: Float64Array,
-): boolean {
-  let finite = true;
-  for (let i = 0, p = from * d; i < count; i++) {
-    let [s0, s1, s2, s3] = [0, 0, 0, 0];
-    const end = p + d;
-    for (; p + 3 < end; p += 4) {
-      s0 += data[p] * data[p];
-      s1 += data[p + 1] * data[p + 1];
-      s2 += data[p + 2] * data[p + 2];
-      s3 += data[p + 3] * data[p + 3];
-    }
-    for (; p < end; p++) s0 += data[p] * data[p];
-    const square = s0 + s1 + (s2 + s3);
-    if (!(square < Number.POSITIVE_INFINITY)) finite = false;
-    out[i] = Math.sqrt(square);
-  }
-  return finite;
 }
