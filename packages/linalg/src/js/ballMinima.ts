@@ -10,6 +10,8 @@ import type { BallMinima } from "../kernels.js";
 const TINIEST = 1e-290;
 /** Below it a radius acts only through the slope, and its square would underflow. */
 const NEGLIGIBLE = 1e-140;
+/** Multipliers so many times the curvatures leave nothing of them in double precision. */
+const STRAIGHT = 1e17;
 const STEPS = 100;
 
 /** All positions are indices into `p`. */
@@ -44,7 +46,17 @@ export function ballMinima(p: Float64Array, { rows, n, radius, tolerance, ...at 
     }
     let delta = least;
     let [length, quadratic, norm2, norm3] = [0, 0, 0, 0];
-    for (let step = 0; ; step++) {
+    let straight = false;
+    if (least > STRAIGHT * Math.max(last - first, Math.abs(lowest))) {
+      // all curvatures vanish beside the root ||a|| / r; at tiny radii the sums of a step would underflow
+      let total = 0;
+      for (let k = 0; k < n; k++) total += p[work + k];
+      const size = Math.sqrt(total);
+      const root = size * inverseRadius;
+      straight = size > 0 && root >= least && root < Number.POSITIVE_INFINITY;
+      if (straight) [delta, length, quadratic, norm2] = [root, radius, size * radius, radiusSquare];
+    }
+    for (let step = 0; !straight; step++) {
       quadratic = norm2 = norm3 = 0;
       for (let k = 0; k < n; k++) {
         // the gap first: adding delta to it has no cancellation

@@ -12,6 +12,8 @@ import { get, laneSum, madd, set } from "./vector";
 const TINIEST: f64 = 1e-290;
 /** Below it a radius acts only through the slope, and its square would underflow. */
 const NEGLIGIBLE: f64 = 1e-140;
+/** Multipliers so many times the curvatures leave nothing of them in double precision. */
+const STRAIGHT: f64 = 1e17;
 const STEPS: i32 = 100;
 const NOWHERE: usize = 0xffffffff;
 const SINGLE_STEPS: i32 = 30;
@@ -27,6 +29,22 @@ let norm3: f64 = 0;
 /** Scratch arrays are padded to whole steps of the loops: a_k^2, then in single precision a_k^2 and g_k for either sign. */
 function padded(n: i32): i32 {
   return (n + 7) & ~7;
+}
+
+/**
+ * ||a|| / r, the root where all curvatures vanish beside it (at tiny radii the sums of a step would underflow); 0 where it is none.
+ * Leaves the sums of that delta.
+ */
+function straightRoot(n: i32, squares: usize, radius: f64, inverseRadius: f64, least: f64): f64 {
+  let total: f64 = 0;
+  for (let k = 0; k < n; k++) total += get(squares, k);
+  const size = Math.sqrt(total);
+  const delta = size * inverseRadius;
+  if (!(delta >= least && delta < Infinity && size > 0)) return 0;
+  quadratic = size * radius;
+  norm2 = radius * radius;
+  norm3 = 0;
+  return delta;
 }
 
 /** sum a^2 / (g + delta), sum a^2 / (g + delta)^2, sum a^2 / (g + delta)^3; g = sign h - lowest. */
@@ -214,14 +232,16 @@ export function minimaOverBalls(
       set(multipliers, i, 0);
       if (wanted) memory.fill(moves, 0, (<usize>n) << 3);
     } else {
-      let delta = least;
-      if (single && largest > 0 && largest < Infinity) {
+      const straight = least > STRAIGHT * Math.max(width, Math.abs(lowest))
+        ? straightRoot(n, squares, radius, inverseRadius, least) : 0;
+      let delta = straight > 0 ? straight : least;
+      if (straight == 0 && single && largest > 0 && largest < Infinity) {
         const gaps = positive ? gapsPositive : gapsNegative;
         const guess = Math.max(least, positive ? lastPositive : lastNegative);
         delta = singleStart(n, squares, singles, gaps, width, largest, radius, least, guess);
       }
-      let length: f64 = 0;
-      for (let step = 0; ; step++) {
+      let length: f64 = radius;
+      for (let step = 0; straight == 0; step++) {
         sums(n, h, squares, sign, lowest, delta);
         length = Math.sqrt(norm2);
         if (step == STEPS || (length <= upper && (length >= lower || delta <= least))) break;
