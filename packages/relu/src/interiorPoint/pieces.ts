@@ -44,9 +44,8 @@ export class Pieces {
   private readonly scores: Float64Array;
   private readonly spare: Float64Array;
 
-  static sizes(program: ReluProgram, sides: number, rows: Int32Array, factored: boolean): number[] {
+  static sizes(program: ReluProgram, sides: number, samples: number, factored: boolean): number[] {
     const { width, gateCount, outputs } = program;
-    const samples = rows.length;
     const groups = sides * gateCount * outputs;
     return [
       samples * width,

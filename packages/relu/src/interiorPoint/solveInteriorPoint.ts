@@ -44,8 +44,8 @@ const LARGEST_DENSE = 4000;
 /** Iterations without progress of objective or bound after which rounding has the last word. */
 const PATIENCE = 6;
 
-/** Numbers the method takes from a workspace. */
-function interiorPointSize(program: ReluProgram, sides: number, rows: Int32Array, dense: number): number {
+/** Numbers the method takes from a workspace; `rows`: samples whose cones count. */
+export function interiorPointSize(program: ReluProgram, sides: number, rows: number, dense = DENSE_ORDER): number {
   const pairs = program.task === "multi-class" && program.loss !== "squared";
   const terms = program.samples * (pairs ? program.outputs - 1 : program.outputs);
   return workspaceSize(
@@ -91,7 +91,7 @@ async function run(
 ): Promise<InteriorPointResult & { readonly nearby: boolean }> {
   const sides = options.directions === null ? 1 : 2;
   const rows = options.coneSamples;
-  const workspace = options.kernels.workspace(interiorPointSize(program, sides, rows, dense));
+  const workspace = options.kernels.workspace(interiorPointSize(program, sides, rows.length, dense));
   const terms = new LossTerms(program);
   const factored = NewtonSystem.usesSamples(program, terms.count, sides, dense);
   const pieces = new Pieces(program, sides, rows, factored, workspace);

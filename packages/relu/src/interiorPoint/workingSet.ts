@@ -8,6 +8,7 @@ import { throwIfAborted } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import { ConeDistance } from "../network/coneDistance.js";
 import { distinctRows, type OpenCones } from "../network/openCones.js";
+import { checkSolverMemory, gatesThatFit } from "../network/solverBytes.js";
 import { putGates, takeGates } from "../network/takeGates.js";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
@@ -57,9 +58,16 @@ export async function solveOnWorkingSet(
   const rows = distinctRows(program);
   const atOnce = Math.max(8, Math.floor(ALL_AT_ONCE / (2 * outputs)));
   const first = Math.max(8, Math.floor(FIRST_GROUPS / (2 * outputs)));
-  const most = Math.max(atOnce, Math.floor(MOST_GROUPS / (2 * outputs)));
+  const start = program.regulariser === "l1" || open <= atOnce ? open : first;
+  checkSolverMemory(program, "interior-point", kernels, start);
+  const most = gatesThatFit(
+    program,
+    "interior-point",
+    kernels,
+    Math.max(atOnce, Math.floor(MOST_GROUPS / (2 * outputs))),
+  );
   const pricing = new Pricing(program, rows, cones, kernels);
-  let inside = program.regulariser === "l1" || open <= atOnce ? range(open) : pricing.best(pricing.zeroDual(), first);
+  let inside = start === open ? range(open) : pricing.best(pricing.zeroDual(), first);
   const pieces = new Float64Array(2 * gateCount * outputs * width);
   let best = zero;
   let lowerBound = zeroBound;

@@ -1,6 +1,7 @@
 // Memory of a large fit, foretold at its worst (every group and every sample in use) and compared with the limit before anything is allocated.
 
 import { ResourceError } from "@worstcase/core";
+import { gibibytes, machineBytes } from "../memoryLimit.js";
 import { ExactPass } from "./exactPass.js";
 import { padded } from "./kernel32.js";
 import { patternWords } from "./shardData.js";
@@ -50,7 +51,6 @@ export function checkLargeMemory(size: LargeSize, limit = machineBytes()): void 
   const bytes = predictedLargeBytes(size);
   const { steps } = bytesOfThread(size);
   if (bytes <= limit && steps <= ADDRESSABLE) return;
-  const gibibytes = (value: number) => `${(value / 2 ** 30).toFixed(2)} GiB`;
   const expected = bytes > limit ? `a fit within ${gibibytes(limit)}` : "at most 4 GiB of samples per thread";
   throw new ResourceError({
     argument: "rows",
@@ -58,11 +58,4 @@ export function checkLargeMemory(size: LargeSize, limit = machineBytes()): void 
     received: `${size.samples} samples, ${size.featureCount} features, ${size.gateCount} gates, ${size.classCount} classes`,
     hint: `it can take ${gibibytes(bytes)} where every sample and group is in use; use fewer gates or samples, or more threads`,
   });
-}
-
-function machineBytes(): number {
-  const running = globalThis.process;
-  const machine = running?.getBuiltinModule?.("node:os").totalmem() ?? Number.POSITIVE_INFINITY;
-  const container = running?.constrainedMemory?.() ?? 0;
-  return container > 0 ? Math.min(machine, container) : machine;
 }

@@ -23,6 +23,7 @@ import { networkOfProgram } from "./networkOfProgram.js";
 import { distinctRows, findOpenCones, type OpenCones, openConesSize } from "./openCones.js";
 import type { OpenGatesOptions } from "./openGates.js";
 import type { ReluNetwork } from "./reluNetwork.js";
+import { checkSolverMemory, termCount } from "./solverBytes.js";
 import { putGates, takeGates } from "./takeGates.js";
 
 /** Lengths, relative to the longest piece, below which pieces are tried to be dropped. */
@@ -69,7 +70,8 @@ export interface ReluResult {
 /**
  * Trains a two-layer ReLU network on features `[n, d]` and class indices `[n]`. On the ball {||z||_q <= radius} (FEATURE space) around every
  * training sample no neuron changes its sign, so the worst margins there are those of the convex program, exactly.
- * Throws ShapeError, DataError or SettingError before work starts, AbortedError when the signal fires.
+ * Throws ShapeError, DataError or SettingError before work starts, ResourceError, naming the predicted bytes, before a solver takes memory that
+ * is not there, AbortedError when the signal fires.
  */
 export async function fitRelu(
   features: NumericBatch,
@@ -101,6 +103,7 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
   checkPositive(maximumIterations, "options.maximumIterations");
   throwIfAborted(signal, "fitRelu");
   const kernels = options.kernels ?? chooseKernels();
+  checkSolverMemory(program, method, kernels, 1);
   const zero = reluObjective(program, new Float64Array(2 * program.gateCount * program.outputs * program.width));
   const zeroBound = Math.min(zero.total, zeroCertificate(program, kernels));
   const cones = findOpenCones(program, distinctRows(program), kernels.workspace(openConesSize(program)), signal);
@@ -154,9 +157,7 @@ function chosenMethod(program: ReluProgram, method: FitReluOptions["method"] = "
     throw new SettingError({ argument: "options.method", expected, received: method });
   }
   if (method !== "auto") return method;
-  const pairs = program.task === "multi-class" && program.loss !== "squared";
-  const terms = program.samples * (pairs ? program.outputs - 1 : program.outputs);
-  return terms <= MOST_TERMS ? "interior-point" : "admm";
+  return termCount(program) <= MOST_TERMS ? "interior-point" : "admm";
 }
 
 async function solveOnOpenGates(
@@ -175,6 +176,7 @@ async function solveOnOpenGates(
   // Gates at the edge are not in the restricted program, so its bound does not hold for the whole one.
   const lowerBound = cones.undecided.length === 0 ? zeroBound : 0;
   const open = takeGates(program, cones.open);
+  checkSolverMemory(open, method, options.kernels);
   const solve = method === "admm" ? solveAdmm : solveAugmentedLagrangian;
   const solved = await solve(open, cones.directions, { ...options, lowerBound });
   putGates(program, solved.pieces, cones.open, pieces);

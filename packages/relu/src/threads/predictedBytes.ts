@@ -1,6 +1,6 @@
 // Memory of accelerated proximal steps on robust hinges, foretold and compared with what there is before anything is allocated.
 
-import { ResourceError } from "@worstcase/core";
+import { checkBytes, machineBytes } from "../memoryLimit.js";
 import type { ReluProgram } from "../program/program.js";
 
 /** Vectors of all pieces in this thread: the method's, the pairs of the dual bundle, the best point, references. */
@@ -18,24 +18,13 @@ export function predictedBytes(program: ReluProgram, threads: number): number {
   return samples * perSample + 8 * length * (VECTORS + VECTORS_PER_THREAD * (threads - 1));
 }
 
-/** Throws ResourceError when the prediction exceeds the memory of the machine or its container. */
-export function checkMemory(program: ReluProgram, threads: number): void {
-  const running = globalThis.process;
-  const machine = running?.getBuiltinModule?.("node:os").totalmem() ?? Number.POSITIVE_INFINITY;
-  const container = running?.constrainedMemory?.() ?? 0;
-  const limit = container > 0 ? Math.min(machine, container) : machine;
-  refuseBeyond(limit, program, threads);
-}
-
-export function refuseBeyond(limit: number, program: ReluProgram, threads: number): void {
-  const bytes = predictedBytes(program, threads);
-  if (bytes <= limit) return;
-  const gibibytes = (value: number) => `${(value / 2 ** 30).toFixed(2)} GiB`;
+/** Throws ResourceError when the prediction exceeds `limit`, by default the memory of the machine or its container. */
+export function checkMemory(program: ReluProgram, threads: number, limit = machineBytes()): void {
   const { samples, featureCount, gateCount, outputs } = program;
-  throw new ResourceError({
+  checkBytes(predictedBytes(program, threads), limit, {
     argument: "features",
-    expected: `a program within the ${gibibytes(limit)} of this machine`,
+    what: "a program",
     received: `${samples} samples, ${featureCount} features, ${gateCount} gates, ${outputs} outputs`,
-    hint: `it would take ${gibibytes(bytes)}; use fewer gates or samples`,
+    hint: "use fewer gates or samples",
   });
 }

@@ -5,7 +5,7 @@ import { type FitGatedReluOptions, fitGatedRelu } from "../gated/fitGatedRelu.js
 import { sampleGates } from "../patterns/sampleGates.js";
 import { createProgram } from "../program/program.js";
 import { clouds } from "../testing/problems.js";
-import { predictedBytes, refuseBeyond } from "./predictedBytes.js";
+import { checkMemory, predictedBytes } from "./predictedBytes.js";
 
 function problem(radius = 0.05, norm: "l1" | "l2" | "linf" = "l2") {
   const { features, labels } = clouds(9, 151, 5, 3);
@@ -67,7 +67,7 @@ describe("predicted memory", () => {
     expect(bytes(1000, 300) - bytes(1000, 200)).toBe(bytes(1000, 200) - bytes(1000, 100));
     const huge = { ...program, samples: 50_000, gateCount: 500, outputs: 10, width: 513, featureCount: 512 };
     expect(predictedBytes(huge, 2)).toBeGreaterThan(1e9);
-    expect(() => refuseBeyond(2 ** 30, huge, 2)).toThrow(/1\.00 GiB.*it would take \d\.\d\d GiB/s);
-    expect(() => refuseBeyond(2 ** 34, huge, 2)).not.toThrow();
+    expect(() => checkMemory(huge, 2, 2 ** 30)).toThrow(/1\.00 GiB.*it would take \d\.\d\d GiB/s);
+    expect(() => checkMemory(huge, 2, 2 ** 34)).not.toThrow();
   });
 });
