@@ -1,12 +1,15 @@
 // The ReLU program by the alternating direction method of multipliers (Boyd et al. 2011; for this program without a ball Feng, Frangella and
 // Pilanci's CRONOS): theta = (v, w) is split from copies of everything that is not quadratic (admmState.ts), so an iteration is one linear system,
 // solved by preconditioned conjugate gradients (normalEquations.ts), and projections that are exact in the l_q ball of any q.
-// At any iterate the multipliers of the copies are admissible weights of the dual bound (lowerBound.ts); the objective is that of repaired pieces.
+// At any iterate the multipliers of the copies are admissible weights of the dual bound (lowerBound.ts), and so is every convex combination of them:
+// single iterates swing around the optimum, so the bound is that of averages and of the best combination of averages (dualBound.ts). The objective
+// is that of repaired pieces.
 
 import { throwIfAborted } from "@worstcase/core";
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import { lengthOf } from "../ballSupport.js";
-import { boundValue, shorten } from "../interiorPoint/lowerBound.js";
+import { DualBundle } from "../gated/dualBound.js";
+import { boundValue, dualValue, shorten } from "../interiorPoint/lowerBound.js";
 import { reluObjective } from "../network/feasible.js";
 import { NearestFeasible } from "../network/nearestFeasible.js";
 import type { OpenGatesOptions, OpenGatesResult } from "../network/openGates.js";
@@ -16,6 +19,8 @@ import { AdmmState } from "./admmState.js";
 
 /** Iterations between two looks at objective and bound, and between changes of rho: so many, later a tenth of those done. */
 const LOOK = 20;
+/** Iterations between two multipliers that enter an average. */
+const SAMPLED = 5;
 /** The residuals may differ by this factor. */
 const BALANCED = 2;
 /** rho follows the residuals up to here, then stays, so that the method converges. */
@@ -49,7 +54,9 @@ export async function solveAdmm(
     }
     state.advance(rho);
     iteration++;
-    if (iteration < look && iteration < maximumIterations) continue;
+    const looking = iteration >= look || iteration >= maximumIterations;
+    if (looking || iteration % SAMPLED === 0) lowerBound = Math.max(lowerBound, bound.take(rho));
+    if (!looking) continue;
     look = iteration + Math.max(LOOK, Math.floor(iteration / 10));
     candidate.set(state.u.copy);
     nearest.repair(candidate);
@@ -58,8 +65,8 @@ export async function solveAdmm(
       best.objective = objective;
       best.pieces.set(candidate);
     }
-    lowerBound = Math.max(lowerBound, Math.min(bound.evaluate(rho), best.objective.total));
     const { total } = best.objective;
+    lowerBound = Math.min(total, Math.max(lowerBound, bound.combine()));
     const gap = total > 0 ? (total - lowerBound) / total : 0;
     onEvent?.({ type: "iteration", iteration, objective: total, lowerBound, gap });
     if (gap <= tolerance) break;
@@ -82,6 +89,7 @@ class AdmmBound {
   private readonly total: Float64Array;
   private readonly forces: Float64Array;
   private readonly psi: Float64Array;
+  private readonly bundle: DualBundle;
 
   constructor(
     private readonly program: ReluProgram,
@@ -96,9 +104,11 @@ class AdmmBound {
     this.total = new Float64Array(theta.length);
     this.forces = new Float64Array(s.copy.length);
     this.psi = new Float64Array(program.featureCount);
+    this.bundle = new DualBundle(theta.length, program.regulariser === "l1" ? 1 : program.width, program.beta);
   }
 
-  evaluate(rho: number): number {
+  /** The bound of the multipliers at this iterate, which enter the average. */
+  take(rho: number): number {
     const { program, state, pull, total, onScore, weight, onA } = this;
     const { width, beta, regulariser, radius } = program;
     this.readLoss(rho);
@@ -112,7 +122,20 @@ class AdmmBound {
     let largest = 0;
     for (let from = 0; from < total.length; from += width) largest = Math.max(largest, lengthOf(total, from, width, p));
     const most = largest > 0 ? beta / largest : Number.POSITIVE_INFINITY;
-    return boundValue(program, state.terms, { onScore, weight, onA }, most);
+    const dual = { onScore, weight, onA };
+    const value = dualValue(program, state.terms, dual);
+    if (value > 0) {
+      for (let k = 0; k < total.length; k++) total[k] = -total[k];
+      this.bundle.add(total, value, 1);
+    }
+    return boundValue(program, state.terms, dual, most);
+  }
+
+  /** The bound of the average since the last call and of the best combination with those before. */
+  combine(): number {
+    this.bundle.averageBound();
+    this.bundle.closeAverage();
+    return this.bundle.polish();
   }
 
   private readLoss(rho: number): void {

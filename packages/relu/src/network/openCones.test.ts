@@ -78,3 +78,19 @@ it("takes the gates' own vectors where samples are many", () => {
     expect(excess(program, p, direction)).toBeLessThan(0);
   });
 });
+
+it("decides every gate on features with far outliers, whose margins are small beside the features", () => {
+  const rng = createRng(4);
+  const [samples, d] = [1200, 10];
+  const data = Float64Array.from({ length: samples * d }, () => Math.exp(2.5 * rng.normal()) / 10);
+  const features = { data, shape: [samples, d] };
+  const gates = sampleGates(features, { count: 30, rng });
+  const labels = Int32Array.from({ length: samples }, (_, i) => i % 2);
+  for (const radius of [1e-3, 0.1]) {
+    const options = { norm: "l2", radius, beta: 1e-3, gates } as const;
+    const { open, closed, undecided } = search(
+      createProgram(features, { kind: "classes", labels, classCount: 2 }, options),
+    );
+    expect([open.length + closed.length, undecided.length]).toEqual([gates.count, 0]);
+  }
+});

@@ -24,7 +24,7 @@ export interface OpenCones {
   readonly directions: Float64Array;
 }
 
-const ROUNDS = 40;
+const ROUNDS = 150;
 /** Samples above which a gate's own vector is taken as the direction when it lies inside, and the search made only where it does not. */
 const MANY_SAMPLES = 3000;
 /** Near pairs kept; more would settle few further gates. */
