@@ -40,7 +40,7 @@ export function immutableFeatures(text: string, { featureNames, featureColumns }
 const matrixSchema = z.array(z.array(z.number()));
 
 /** The lower triangular matrix of a JSON file `[[..], ..]`, `[features, features]`, row by row; null for `none`. */
-export async function readEllipsoid(path: string, features: number): Promise<Float64Array | null> {
+async function readEllipsoid(path: string, features: number): Promise<Float64Array | null> {
   if (path === "none") return null;
   const argument = "--ellipsoid";
   const text = await readFile(path, "utf8").catch((error) => {

@@ -87,7 +87,7 @@ function ballSizes(n: number, { features: d, order: p, entries }: Dimensions, q:
 }
 
 /** Order of the blocks of a problem. */
-export function blockOrder({ features }: Pick<SampleProblem, "features">, set: MoveSet | null): number {
+function blockOrder({ features }: Pick<SampleProblem, "features">, set: MoveSet | null): number {
   return (set ? set.moving.length : features) + 1;
 }
 

@@ -197,7 +197,7 @@ function checkedMoves(moves: MoveOptions, dimension: number): MoveOptions {
 }
 
 /** Moves as written by `toJSON`. */
-export function movesFromJson({ immutable, ellipsoid }: NonNullable<ModelJson["moves"]>): MoveOptions {
+function movesFromJson({ immutable, ellipsoid }: NonNullable<ModelJson["moves"]>): MoveOptions {
   return { ...(immutable && { immutable }), ...(ellipsoid && { ellipsoid: Float64Array.from(ellipsoid) }) };
 }
 

@@ -13,7 +13,7 @@ import type { Quadratic } from "../quadratic.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
 import { climb } from "./climb.js";
 
-export interface BoundSettings {
+interface BoundSettings {
   /** Relative to 1 + |bound|. */
   readonly tolerance: number;
   /** A bound above this is good enough. */
