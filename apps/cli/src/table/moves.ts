@@ -11,7 +11,7 @@ import { columns } from "../config/table.js";
 type Columns = Pick<Table, "featureNames" | "featureColumns">;
 
 /** Indices of the features that --immutable lists by name or by position in the table; null for `none`. */
-export function immutableFeatures(text: string, { featureNames, featureColumns }: Columns): number[] | null {
+function immutableFeatures(text: string, { featureNames, featureColumns }: Columns): number[] | null {
   if (text.trim() === "none") return null;
   const argument = "--immutable";
   const indices = columns(text).map((column) => {
