@@ -75,6 +75,11 @@ export class TermsProblem implements CompositeProblem {
     this.best = { total: this.out.loss, loss: this.out.loss, regulariser: 0 };
   }
 
+  /** The smaller mu is, the more steps are due: it shrinks only where this is much of the gap, not where l1 duals are slow. */
+  get smoothingError(): number {
+    return Math.abs(this.out.smooth - this.out.loss);
+  }
+
   value(point: Float64Array): number {
     this.evaluate(point, null);
     return this.out.smooth;

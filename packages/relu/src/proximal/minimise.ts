@@ -35,6 +35,8 @@ export interface CompositeProblem extends SmoothPart {
   recentre(point: Float64Array): void;
   /** Called after each step; keeps the best feasible point. `endOfBlock` every few steps, for costly work. */
   keepBest(point: Float64Array, endOfBlock: boolean): void;
+  /** What smoothing changes of the loss at the last point whose value was asked for, where that is known. */
+  readonly smoothingError?: number;
   /** Objective of the best feasible point. */
   readonly best: Objective;
   /** What later steps depend on, for checkpoints; plain objects and typed arrays. */
@@ -163,7 +165,13 @@ function improveBound(
   duals.polish();
 }
 
+/** Share of the gap that a known error of smoothing may make up before it is made smaller. */
+const SMOOTHING_SHARE = 0.3;
+
 function smoothingDominates(problem: CompositeProblem, duals: DualBundle, violation: number): boolean {
+  if (problem.smoothingError !== undefined) {
+    return problem.smoothingError > SMOOTHING_SHARE * (problem.best.total - Math.max(0, duals.best));
+  }
   const excess = 1 - 1 / Math.max(1, Math.min(violation, duals.averageViolation()));
   return Math.abs(problem.lastLoss - problem.dualSum) > 0.5 * problem.dualSum * excess;
 }
