@@ -1,17 +1,17 @@
 // The ReLU program by the alternating direction method of multipliers (Boyd et al. 2011; for this program without a ball Feng, Frangella and
 // Pilanci's CRONOS): theta = (v, w) is split from copies of everything that is not quadratic (admmState.ts), so an iteration is one linear system,
 // solved by preconditioned conjugate gradients (normalEquations.ts), and projections that are exact in the l_q ball of any q.
-// At any iterate the multipliers of the copies are admissible weights of the dual bound (lowerBound.ts), and so is every convex combination of them:
-// single iterates swing around the optimum, so the bound is that of averages and of the best combination of averages (dualBound.ts). The objective
-// is that of repaired pieces.
+// At any iterate the multipliers of the copies are admissible weights of the dual bound (lowerBound.ts); now and then those of the cones are replaced
+// by the best ones for the same weights of the loss (coneDistance.ts). The objective is that of repaired pieces.
 
 import { throwIfAborted } from "@worstcase/core";
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import { lengthOf } from "../ballSupport.js";
-import { DualBundle } from "../gated/dualBound.js";
-import { boundValue, dualValue, shorten } from "../interiorPoint/lowerBound.js";
+import { boundValue, shorten } from "../interiorPoint/lowerBound.js";
+import { ConeDistance } from "../network/coneDistance.js";
 import { reluObjective } from "../network/feasible.js";
 import { NearestFeasible } from "../network/nearestFeasible.js";
+import { distinctRows } from "../network/openCones.js";
 import type { OpenGatesOptions, OpenGatesResult } from "../network/openGates.js";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
@@ -19,8 +19,8 @@ import { AdmmState } from "./admmState.js";
 
 /** Iterations between two looks at objective and bound, and between changes of rho: so many, later a tenth of those done. */
 const LOOK = 20;
-/** Iterations between two multipliers that enter an average. */
-const SAMPLED = 5;
+/** The first look at which the multipliers of the cones are made the best; the others follow at twice as many iterations each, and at the end. */
+const FIRST_SHARP = 80;
 /** The residuals may differ by this factor. */
 const BALANCED = 2;
 /** rho follows the residuals up to here, then stays, so that the method converges. */
@@ -46,6 +46,7 @@ export async function solveAdmm(
   let paused = performance.now();
   let iteration = 0;
   let look = LOOK;
+  let sharp = FIRST_SHARP;
   while (iteration < maximumIterations) {
     throwIfAborted(signal, where);
     if (performance.now() - paused > 50) {
@@ -54,9 +55,7 @@ export async function solveAdmm(
     }
     state.advance(rho);
     iteration++;
-    const looking = iteration >= look || iteration >= maximumIterations;
-    if (looking || iteration % SAMPLED === 0) lowerBound = Math.max(lowerBound, bound.take(rho));
-    if (!looking) continue;
+    if (iteration < look && iteration < maximumIterations) continue;
     look = iteration + Math.max(LOOK, Math.floor(iteration / 10));
     candidate.set(state.u.copy);
     nearest.repair(candidate);
@@ -66,7 +65,11 @@ export async function solveAdmm(
       best.pieces.set(candidate);
     }
     const { total } = best.objective;
-    lowerBound = Math.min(total, Math.max(lowerBound, bound.combine()));
+    lowerBound = Math.min(total, Math.max(lowerBound, bound.evaluate(rho)));
+    if (iteration >= sharp || iteration >= maximumIterations) {
+      if (total - lowerBound > tolerance * total) lowerBound = Math.min(total, Math.max(lowerBound, bound.sharpen()));
+      sharp = 2 * iteration;
+    }
     const gap = total > 0 ? (total - lowerBound) / total : 0;
     onEvent?.({ type: "iteration", iteration, objective: total, lowerBound, gap });
     if (gap <= tolerance) break;
@@ -89,7 +92,7 @@ class AdmmBound {
   private readonly total: Float64Array;
   private readonly forces: Float64Array;
   private readonly psi: Float64Array;
-  private readonly bundle: DualBundle;
+  private readonly distance: ConeDistance;
 
   constructor(
     private readonly program: ReluProgram,
@@ -104,11 +107,10 @@ class AdmmBound {
     this.total = new Float64Array(theta.length);
     this.forces = new Float64Array(s.copy.length);
     this.psi = new Float64Array(program.featureCount);
-    this.bundle = new DualBundle(theta.length, program.regulariser === "l1" ? 1 : program.width, program.beta);
+    this.distance = new ConeDistance(program, distinctRows(program));
   }
 
-  /** The bound of the multipliers at this iterate, which enter the average. */
-  take(rho: number): number {
+  evaluate(rho: number): number {
     const { program, state, pull, total, onScore, weight, onA } = this;
     const { width, beta, regulariser, radius } = program;
     this.readLoss(rho);
@@ -122,20 +124,25 @@ class AdmmBound {
     let largest = 0;
     for (let from = 0; from < total.length; from += width) largest = Math.max(largest, lengthOf(total, from, width, p));
     const most = largest > 0 ? beta / largest : Number.POSITIVE_INFINITY;
-    const dual = { onScore, weight, onA };
-    const value = dualValue(program, state.terms, dual);
-    if (value > 0) {
-      for (let k = 0; k < total.length; k++) total[k] = -total[k];
-      this.bundle.add(total, value, 1);
-    }
-    return boundValue(program, state.terms, dual, most);
+    return boundValue(program, state.terms, { onScore, weight, onA }, most);
   }
 
-  /** The bound of the average since the last call and of the best combination with those before. */
-  combine(): number {
-    this.bundle.averageBound();
-    this.bundle.closeAverage();
-    return this.bundle.polish();
+  /** After `evaluate`: the bound of the same weights of the loss with the best multipliers of the cones. Group norms only. */
+  sharpen(): number {
+    const { program, state, pull, onScore, weight, onA, distance } = this;
+    const { width, beta, radius, gateCount, outputs, regulariser } = program;
+    if (regulariser !== "group") return 0;
+    state.sums.transpose(onScore, radius > 0 ? onA : null, pull);
+    let largest = 0;
+    for (let p = 0; p < gateCount; p++) {
+      for (let from = p * outputs * width; from < (p + 1) * outputs * width; from += width) {
+        for (const sign of [1, -1]) {
+          largest = Math.max(largest, distance.measure(p, pull, from, sign, Math.max(largest, beta)));
+        }
+      }
+    }
+    const most = largest > 0 ? beta / largest : Number.POSITIVE_INFINITY;
+    return boundValue(program, state.terms, { onScore, weight, onA }, most);
   }
 
   private readLoss(rho: number): void {

@@ -123,21 +123,6 @@ export class BoundEvaluator {
   }
 }
 
-/** value(1): of the dual weights as they are, which must be admissible (no hinge weight above kappa). Concave in the weights. */
-export function dualValue(program: ReluProgram, terms: TermIndex, { onScore, weight }: LossDual): number {
-  const { kappa, count, target } = terms;
-  let total = 0;
-  for (let k = 0; k < count; k++) {
-    if (program.loss === "squared") total += onScore[k] * target[k] - weight[k] ** 2 / (2 * kappa);
-    else if (program.loss === "hinge") total += weight[k];
-    else {
-      const share = weight[k] / kappa;
-      if (share > 0 && share < 1) total -= kappa * (share * Math.log(share) + (1 - share) * Math.log1p(-share));
-    }
-  }
-  return total;
-}
-
 /** The largest value(s) over admissible multiples s <= most of the dual weights. */
 export function boundValue(program: ReluProgram, terms: TermIndex, dual: LossDual, most: number): number {
   const { onScore, weight } = dual;

@@ -23,7 +23,7 @@ import { networkOfProgram } from "./networkOfProgram.js";
 import { distinctRows, findOpenCones, type OpenCones, openConesSize } from "./openCones.js";
 import type { OpenGatesOptions } from "./openGates.js";
 import type { ReluNetwork } from "./reluNetwork.js";
-import { checkSolverMemory, termCount } from "./solverBytes.js";
+import { checkSolverMemory, gatesThatFit, termCount } from "./solverBytes.js";
 import { putGates, takeGates } from "./takeGates.js";
 
 /** Lengths, relative to the longest piece, below which pieces are tried to be dropped. */
@@ -36,7 +36,7 @@ export interface FitReluOptions extends ProgramOptions, WorkOptions<FitProgress>
   readonly tolerance?: number;
   /** Newton steps (default 1000) or proximal steps (default 3000). */
   readonly maximumIterations?: number;
-  /** Default `auto`: the interior-point method, whose matrices have the order of the samples, up to 4000 of them (times pairs of classes). */
+  /** Default `auto`: the interior-point method, whose matrices have the order of the samples, up to 4000 of them (times pairs of classes) or, with more, where open pieces have at most 900 numbers. */
   readonly method?: "auto" | ReluMethod;
   readonly kernels?: Kernels;
 }
@@ -95,18 +95,20 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
   const started = performance.now();
   const { tolerance = 1e-4, signal, onEvent } = options;
   const program = createProgram(features, answers, options);
-  const method = chosenMethod(program, options.method);
-  const { maximumIterations = method === "interior-point" ? 1000 : 3000 } = options;
+  const first = chosenMethod(program, options.method);
   if (!Number.isFinite(tolerance) || tolerance <= 0) {
     throw new SettingError({ argument: "options.tolerance", expected: "a finite number > 0", received: tolerance });
   }
-  checkPositive(maximumIterations, "options.maximumIterations");
+  if (options.maximumIterations !== undefined) checkPositive(options.maximumIterations, "options.maximumIterations");
   throwIfAborted(signal, "fitRelu");
   const kernels = options.kernels ?? chooseKernels();
-  checkSolverMemory(program, method, kernels, 1);
+  checkSolverMemory(program, first, kernels, 1);
   const zero = reluObjective(program, new Float64Array(2 * program.gateCount * program.outputs * program.width));
   const zeroBound = Math.min(zero.total, zeroCertificate(program, kernels));
   const cones = findOpenCones(program, distinctRows(program), kernels.workspace(openConesSize(program)), signal);
+  const few = (options.method ?? "auto") === "auto" && fewOpen(program, cones.open.length, kernels);
+  const method = few ? "interior-point" : first;
+  const { maximumIterations = method === "interior-point" ? 1000 : 3000 } = options;
   const report = (iteration: number, objective: number, lowerBound: number) => {
     onEvent?.({ type: "iteration", iteration, objective, lowerBound, gap: gapOf(objective, lowerBound) });
   };
@@ -158,6 +160,16 @@ function chosenMethod(program: ReluProgram, method: FitReluOptions["method"] = "
   }
   if (method !== "auto") return method;
   return termCount(program) <= MOST_TERMS ? "interior-point" : "admm";
+}
+
+/** Numbers in all open pieces up to which the interior-point method is taken however many samples there are: its matrix has that order. */
+const MOST_NUMBERS = 900;
+
+function fewOpen(program: ReluProgram, open: number, kernels: Kernels): boolean {
+  return (
+    2 * open * program.outputs * program.width <= MOST_NUMBERS &&
+    gatesThatFit(program, "interior-point", kernels, open) === open
+  );
 }
 
 async function solveOnOpenGates(

@@ -70,6 +70,28 @@ describe("predicted memory of the ReLU solvers", () => {
     expect(() => refuse(2 ** 40)).not.toThrow();
   });
 
+  it("auto takes the interior-point method beyond 4,000 samples where few cones are open", async () => {
+    const many = clouds(5, 4200, 6, 2);
+    const own = sampleGates(many.features, { count: 12, rng: many.rng });
+    const result = await fitRelu(many.features, many.labels, 2, {
+      ...options,
+      gates: own,
+      radius: 0.02,
+      tolerance: 2e-2,
+    });
+    expect(2 * result.cones.open * 7).toBeLessThanOrEqual(900);
+    expect(result.method).toBe("interior-point");
+    expect(result.gap).toBeLessThanOrEqual(2e-2);
+    const all = sampleGates(many.features, { count: 80, rng: many.rng });
+    const wide = await fitRelu(many.features, many.labels, 2, {
+      ...options,
+      gates: all,
+      radius: 0,
+      maximumIterations: 1,
+    });
+    expect([wide.cones.open > 64, wide.method]).toEqual([true, "admm"]);
+  });
+
   it("the most gates that fit", () => {
     const kernels = chooseKernels();
     const limit = solverBytes(program, "interior-point", kernels, 17);

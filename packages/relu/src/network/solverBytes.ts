@@ -45,7 +45,7 @@ function admmBytes(program: ReluProgram, kernels: Kernels): number {
   const splits = 6 * half + 3 * groups * d + 2 * samples * groups + 3 * terms * (1 + d);
   const scratch = terms * (width + 3 + d);
   const bound = terms * (2 + d) + 2 * half + samples * groups;
-  const numbers = splits + scratch + bound + (4 + 2 * BUNDLE_VECTORS) * half + 2 * terms + 8 * width * width;
+  const numbers = splits + scratch + bound + 4 * half + 2 * terms + 8 * width * width;
   return 8 * numbers + kernels.bytes(workspaceSize(...AdmmState.sizes(program), half)) + commonBytes(program, kernels);
 }
 
