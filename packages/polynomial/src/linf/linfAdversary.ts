@@ -5,9 +5,8 @@
 import type { NumericBatch } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import type { Activation } from "../activation.js";
-import type { Adversary, RowGroup } from "../multiclass/adversary.js";
+import { type Adversary, clear, type RowGroup } from "../multiclass/adversary.js";
 import { scoresOf } from "../multiclass/fitPairwise.js";
-import { clear } from "../multiclass/pairAdversary.js";
 import { allocateBoxProblem, type BoxAdversary, loadBoxProblem } from "./boxProblem.js";
 import { createShorSolver } from "./shorSolver.js";
 

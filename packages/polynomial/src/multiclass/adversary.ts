@@ -100,3 +100,12 @@ export interface DirectionSet {
     constant: number,
   ): { maximum: SphereExtreme; minimum: SphereExtreme };
 }
+
+export function clear(target: BlockMoment): void {
+  target.matrix.fill(0);
+  target.linear.fill(0);
+  target.constant = 0;
+  target.squares = 0;
+  target.mass = 0;
+  target.rows = 0;
+}

@@ -44,3 +44,13 @@ export function listPairs(labels: Int32Array, classCount: number, basisSize: num
   }
   return pairs;
 }
+
+/** Leaves the rows with a nonzero mask in the attacks of a pair, all for null, with room for moves of `maxRank` coordinates. */
+export function activate(pair: Pair, mask: Uint8Array | null, maxRank: number): void {
+  const keep: number[] = [];
+  for (let t = 0; t < pair.rows.length; t++) if (mask === null || mask[pair.rows[t]]) keep.push(t);
+  pair.activeRows = Int32Array.from(keep, (t) => pair.rows[t]);
+  pair.activeSamples = Int32Array.from(keep, (t) => pair.samples[t]);
+  pair.activeSigns = Float64Array.from(keep, (t) => pair.signs[t]);
+  if (pair.moves.length < keep.length * maxRank) pair.moves = new Float64Array(keep.length * maxRank);
+}

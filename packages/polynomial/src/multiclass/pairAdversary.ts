@@ -12,8 +12,8 @@ import { createSmoothedSolver, refreshGaps, solveSmoothedRows } from "../factore
 import { displaceRows, type MoveSet, projectRows } from "../moveSet.js";
 import { ballRowsSizes, createBallRows, trainingTolerance } from "../worstCase/ballRows.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
-import type { Adversary, BlockMoment, RowGroup } from "./adversary.js";
-import { listPairs, none, type Pair } from "./classPairs.js";
+import { type Adversary, clear, type RowGroup } from "./adversary.js";
+import { activate, listPairs, none, type Pair } from "./classPairs.js";
 import { shrink } from "./shrink.js";
 
 const block = 256;
@@ -42,18 +42,9 @@ export function createPairAdversary(
   const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
   const solver = createSmoothedSolver(form);
   const sizes = [
-    Math.max(block, maxRank) * d,
-    block * d,
-    block * maxRank,
-    block * maxRank,
-    maxRank * d,
-    maxRank * maxRank,
-    maxRank,
-    width * width,
-    block * width,
-    2 * maxNeuronsPerClass * width,
-    block * (2 * maxNeuronsPerClass + 1),
-    (2 * maxNeuronsPerClass + 1) * width,
+    ...[Math.max(block, maxRank) * d, block * d, block * maxRank, block * maxRank, maxRank * d],
+    ...[maxRank * maxRank, maxRank, width * width, block * width, 2 * maxNeuronsPerClass * width],
+    ...[block * (2 * maxNeuronsPerClass + 1), (2 * maxNeuronsPerClass + 1) * width],
   ];
   const workspace = kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(block, maxRank)));
   const memory = sizes.map((size) => workspace.float64(size));
@@ -194,14 +185,7 @@ export function createPairAdversary(
     rowsPerSample: k,
     activation,
     activate(mask) {
-      for (const pair of pairs) {
-        const keep: number[] = [];
-        for (let t = 0; t < pair.rows.length; t++) if (mask === null || mask[pair.rows[t]]) keep.push(t);
-        pair.activeRows = Int32Array.from(keep, (t) => pair.rows[t]);
-        pair.activeSamples = Int32Array.from(keep, (t) => pair.samples[t]);
-        pair.activeSigns = Float64Array.from(keep, (t) => pair.signs[t]);
-        if (pair.moves.length < keep.length * maxRank) pair.moves = new Float64Array(keep.length * maxRank);
-      }
+      for (const pair of pairs) activate(pair, mask, maxRank);
     },
     attack(network, margins, smoothing) {
       margins.fill(Number.POSITIVE_INFINITY);
@@ -413,13 +397,4 @@ export function createPairAdversary(
       }
     },
   };
-}
-
-export function clear(target: BlockMoment): void {
-  target.matrix.fill(0);
-  target.linear.fill(0);
-  target.constant = 0;
-  target.squares = 0;
-  target.mass = 0;
-  target.rows = 0;
 }
