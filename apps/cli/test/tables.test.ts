@@ -314,6 +314,7 @@ describe("misuse", () => {
       fit("good.csv", "--label", "sort"),
       /--label: expected one of the 3 columns x, y, kind, got sort/,
     ],
+    ["ranges in training", fit("good.csv", "--range", "r.json"), /--range: expected .*worstcase certify --range/],
     ["no label", ["fit", "good.csv", "--radius", "1"], /--label: expected/],
     ["a text cell", fit("text.csv"), /row 3, y: expected a finite number, got tall .*--ignore/],
     ["a NaN cell", fit("nan.csv"), /row 3, y: expected a finite number, got NaN/],

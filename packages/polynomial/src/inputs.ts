@@ -1,6 +1,14 @@
 // Checks of the arguments that most functions of this package share.
 
-import { checkBatchShape, checkFinite, DataError, type NumericBatch, SettingError, ShapeError } from "@worstcase/core";
+import {
+  checkBatchShape,
+  checkFinite,
+  DataError,
+  type NumericBatch,
+  SettingError,
+  ShapeError,
+  UnsupportedError,
+} from "@worstcase/core";
 
 /** Labels +1 and -1, `[samples]`. */
 export type SignLabels = ArrayLike<number>;
@@ -50,10 +58,18 @@ export function checkInteger(value: number, argument: string, least: number): vo
   }
 }
 
-/** Throws SettingError naming an unknown key and the nearest known one. */
+/** Throws SettingError naming an unknown key and the nearest known one; UnsupportedError for valid ranges where none are known. */
 export function checkKeys(options: object, known: readonly string[], argument = "options"): void {
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
+    if (/^(ranges?|bounds)$/.test(key) && !known.includes("range")) {
+      throw new UnsupportedError({
+        argument: `${argument}.${key}`,
+        expected: "no valid ranges, only radius, immutable and ellipsoid",
+        received: "valid ranges",
+        hint: "train on the whole ball: it contains the part that ranges leave, so certified margins hold there too; rangeWorstCase judges that part, and fitLinf trains with ranges",
+      });
+    }
     const near = known.find((name) => name.toLowerCase().startsWith(key.toLowerCase().slice(0, 3)));
     const hint = near ? `did you mean ${near}?` : undefined;
     const details = { argument: `${argument}.${key}`, expected: `one of ${known.join(", ")}`, received: "unknown" };

@@ -11,7 +11,7 @@ import {
   PolynomialModel,
   standardise,
 } from "@worstcase/polynomial";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { addSchemaOptions, resolveSettings } from "../config/options.js";
 import { column, columns, type FitConfig, fitSchema, type TrainConfig } from "../config/table.js";
 import { curvePlotSvg } from "../plot/curvePlot.js";
@@ -34,6 +34,7 @@ interface FitFlags {
   readonly out?: string;
   readonly plot?: string;
   readonly json?: boolean;
+  readonly range?: string;
 }
 
 export function addFit(command: Command): void {
@@ -44,6 +45,7 @@ export function addFit(command: Command): void {
     .option("--out <file>", "write the model as JSON, standardisation included")
     .option("--plot <file>", "with --folds: write cross-validated accuracies against radius, a curve per beta, as SVG")
     .option("--json", "print one JSON object on stdout")
+    .addOption(new Option("--range <file>").hideHelp())
     .addHelpText(
       "after",
       `
@@ -77,6 +79,12 @@ interface Trained {
 }
 
 async function run(file: string, flags: FitFlags & Record<string, unknown>): Promise<void> {
+  if (flags.range !== undefined) {
+    const hint =
+      "fit without it: the ball contains the part of it that ranges leave, so the certificate holds there too; then worstcase certify --range";
+    const expected = "--radius, --immutable and --ellipsoid for training";
+    throw new UnsupportedError({ argument: "--range", expected, received: flags.range, hint });
+  }
   const config = await resolveSettings(fitSchema, flags, flags.config);
   checkLists(config);
   await checkOutputFile(flags.out);

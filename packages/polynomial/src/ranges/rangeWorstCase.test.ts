@@ -1,8 +1,13 @@
 import { readFileSync } from "node:fs";
-import { createRng, SettingError, ShapeError } from "@worstcase/core";
+import { createRng, SettingError, ShapeError, UnsupportedError } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
 import { batch, normals, randomNetwork, randomQuadratic, randomSigns } from "../../test/support.js";
+import { fitPolynomial } from "../fit.js";
+import { PolynomialModel } from "../model/polynomialModel.js";
+import { fitPairwise } from "../multiclass/fitPairwise.js";
+import { fitOneVersusAll } from "../oneVersusAll.js";
 import { evaluateQuadratic, linearQuadratic, type Quadratic } from "../quadratic.js";
+import { fitRegression } from "../regression/fitRegression.js";
 import { worstCase } from "../worstCase/worstCase.js";
 import { rangeWorstCase } from "./rangeWorstCase.js";
 
@@ -203,5 +208,26 @@ describe("worst cases in valid ranges", () => {
     expect(() => rangeWorstCase(linear, x, [1], 1, { range: { lower: 0, upper: 1 }, maxNodes: 0 })).toThrow(
       SettingError,
     );
+    const more = { range: { lower: 0, upper: 1 }, ellipsoid: Float64Array.of(1, 0, 0, 1) };
+    expect(() => rangeWorstCase(linear, x, [1], 1, more)).toThrow(SettingError);
+  });
+
+  it("ranges where only the ball is known say what to use instead", () => {
+    const x = batch(Float64Array.of(0, 1, 1, 0), 2);
+    const options = { radius: 0.1, range: { lower: 0, upper: 1 } } as never;
+    const score = linearQuadratic(Float64Array.of(1, 2), 0);
+    for (const work of [
+      () => fitPolynomial(x, [1, -1], options),
+      () => fitOneVersusAll(x, Int32Array.of(0, 1), 2, options),
+      () => fitPairwise(x, Int32Array.of(0, 1), 2, options),
+      () => fitRegression(x, [1, 2], options),
+      () => PolynomialModel.fit(x, Int32Array.of(0, 1), options),
+      () => worstCase(score, x, [1, -1], 0.1, { range: { lower: 0, upper: 1 } } as never),
+      () => worstCase(score, x, [1, -1], 0.1, { ranges: { lower: 0, upper: 1 } } as never),
+    ]) {
+      expect(work).toThrow(UnsupportedError);
+      expect(work).toThrow(/rangeWorstCase/);
+    }
+    expect(() => worstCase(score, x, [1, -1], 0.1, { immuteable: [0] } as never)).toThrow(/immutable/);
   });
 });

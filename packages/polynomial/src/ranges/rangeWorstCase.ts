@@ -5,7 +5,7 @@
 
 import { checkBatch, type NumericBatch, type Radius, SettingError, throwIfAborted } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { checkInteger, checkNumber, checkSignLabels, type SignLabels } from "../inputs.js";
+import { checkInteger, checkKeys, checkNumber, checkSignLabels, type SignLabels } from "../inputs.js";
 import { createCoordinateDescent } from "../linf/coordinateDescent.js";
 import { createShorSolver } from "../linf/shorSolver.js";
 import { moveSetOf } from "../moveSet.js";
@@ -69,6 +69,7 @@ export function rangeWorstCase(
     const hint = "without ranges the function is worstCase";
     throw new SettingError({ argument: "options.range", expected: "the features' ranges", received: "none", hint });
   }
+  checkKeys(options, ["range", "immutable", "exact", "maxNodes", "tolerance", "kernels", "signal"]);
   const { exact = "auto", maxNodes = 1000, tolerance = 1e-6, signal } = options;
   if (!["auto", "always", "never"].includes(exact)) {
     throw new SettingError({ argument: "options.exact", expected: "auto, always or never", received: exact });

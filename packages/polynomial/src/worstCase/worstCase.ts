@@ -3,7 +3,7 @@
 
 import { checkFinite, type NumericBatch, type Radius, SettingError } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { checkNumber, checkPoints, checkPointsShape, checkSignLabels, type SignLabels } from "../inputs.js";
+import { checkKeys, checkNumber, checkPoints, checkPointsShape, checkSignLabels, type SignLabels } from "../inputs.js";
 import { type MoveOptions, type MoveSet, moveSetOf } from "../moveSet.js";
 import { checkQuadratic, type Quadratic } from "../quadratic.js";
 import { moveTolerance, valueTolerance } from "./ballRows.js";
@@ -59,6 +59,7 @@ export function prepareWorstCase(
   options: Omit<WorstCaseOptions, "points"> = {},
 ): WorstCaseOracle {
   checkQuadratic(quadratic);
+  checkKeys(options, ["kernels", "immutable", "ellipsoid"]);
   const kernels = options.kernels ?? chooseKernels();
   return prepareOver(quadratic, moveSetOf(options, quadratic.dimension), kernels);
 }
