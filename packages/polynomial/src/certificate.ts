@@ -108,8 +108,20 @@ interface CertifierInput extends Omit<CertificateInput, "points" | "attack" | "w
   readonly set?: MoveSet | null;
 }
 
+/** What h(u) is made of, not yet bounded: linear in the weights as long as none is clipped. */
+export interface DualMoments {
+  /** a A `[d, d]`, g `[d]` and s above */
+  readonly moment: Float64Array;
+  readonly linear: Float64Array;
+  readonly constant: number;
+  /** sum_i p_i */
+  readonly weightSum: number;
+}
+
 export interface Certifier {
   certify(input: CertifierInput): DetailedCertificate;
+  /** The moments alone, in memory that the next call reuses. */
+  moments(input: CertifierInput): DualMoments;
 }
 
 /**
@@ -186,32 +198,55 @@ export function createCertifier(dimension: number, kernels: Kernels): Certifier 
   let memory = allocate(kernels, d, 0);
   let exactSums: MomentSums | null = null;
 
+  /** Sums over all parts into `memory.moment`, `linear` and `slope`. */
+  function gather({
+    points,
+    labels,
+    radius,
+    parts,
+    hingeWeights,
+    beta,
+    activation,
+    loss = "hinge",
+    ...rest
+  }: CertifierInput) {
+    const { required, set = null } = rest;
+    const source = "gather" in points ? points : rowsOf(points);
+    const n = source.samples;
+    const shape = lossShape(loss);
+    const weights = new Float64Array(n);
+    for (const part of parts) {
+      for (let t = 0; t < part.samples.length; t++) weights[part.samples[t]] += Math.max(0, part.weights[t]);
+    }
+    const largestRank = Math.max(...parts.map(({ attack }) => (attack.basis ? attack.basis.length / d : 0)));
+    if (largestRank > memory.rank) memory = allocate(kernels, d, Math.max(largestRank, 2 * memory.rank));
+    const { moment } = memory;
+    moment.fill(0);
+    linear.fill(0);
+    const { a, b } = activation;
+    const cap = (i: number) => largestWeight(shape, hingeWeights, required, i);
+    const exactly = !("gather" in points) && momentSumsPay(points.data, d, weights, cap, a, beta);
+    const precise = exactly ? (exactSums ??= createMomentSums(d)) : null;
+    precise?.clear();
+    const sums = { constant: 0, weights: 0, squares: 0, spreads: 0, entries: 0 };
+    const moments: Moments = { memory, source, labels, radius, linear, precise, sums, total: weights, cap, set };
+    for (const part of parts) addPart(part, moments);
+    if (precise) sums.constant = precise.addTo(moment, linear);
+    for (let i = 0; i < d * d; i++) moment[i] *= a;
+    for (let l = 0; l < d; l++) slope[l] = b * linear[l];
+    return { moment, weights, sums, precise, samples: n, shape };
+  }
+
   return {
-    certify({ points, labels, radius, parts, hingeWeights, beta, activation, loss = "hinge", ...rest }) {
-      const { required, targets, set = null } = rest;
-      const source = "gather" in points ? points : rowsOf(points);
-      const n = source.samples;
-      const shape = lossShape(loss);
-      const weights = new Float64Array(n);
-      for (const part of parts) {
-        for (let t = 0; t < part.samples.length; t++) weights[part.samples[t]] += Math.max(0, part.weights[t]);
-      }
-      const largestRank = Math.max(...parts.map(({ attack }) => (attack.basis ? attack.basis.length / d : 0)));
-      if (largestRank > memory.rank) memory = allocate(kernels, d, Math.max(largestRank, 2 * memory.rank));
-      const { moment } = memory;
-      moment.fill(0);
-      linear.fill(0);
+    moments(input) {
+      const { moment, sums } = gather(input);
+      return { moment, linear, constant: sums.constant, weightSum: sums.weights };
+    },
+
+    certify(input) {
+      const { hingeWeights, beta, activation, loss = "hinge", required, targets } = input;
+      const { moment, weights, sums, precise, samples: n, shape } = gather(input);
       const { a, b, c } = activation;
-      const cap = (i: number) => largestWeight(shape, hingeWeights, required, i);
-      const exactly = !("gather" in points) && momentSumsPay(points.data, d, weights, cap, a, beta);
-      const precise = exactly ? (exactSums ??= createMomentSums(d)) : null;
-      precise?.clear();
-      const sums = { constant: 0, weights: 0, squares: 0, spreads: 0, entries: 0 };
-      const moments: Moments = { memory, source, labels, radius, linear, precise, sums, total: weights, cap, set };
-      for (const part of parts) addPart(part, moments);
-      if (precise) sums.constant = precise.addTo(moment, linear);
-      for (let i = 0; i < d * d; i++) moment[i] *= a;
-      for (let l = 0; l < d; l++) slope[l] = b * linear[l];
       const { constant, weights: weightSum, squares: squareSum } = sums;
       const samples = Math.max(n, sums.entries);
       const extremes = sphere.solve(moment, slope, c * constant);

@@ -18,28 +18,41 @@ export function differences({ data }: ObjectiveProblem, { matrix, mean }: Signed
   vectors.set(matrix);
   const failed = workspace.syevd(d, vectors, d, values) !== 0;
   const order = failed ? [] : Array.from(values.keys()).sort((i, j) => Math.abs(values[j]) - Math.abs(values[i]));
-  const candidates = [mean, ...order.map((k) => vectors.subarray(k * d, (k + 1) * d))];
-  const basis = new Float64Array(count * d);
-  let held = 0;
+  return extendBasis(new Float64Array(0), d, [mean, ...order.map((k) => vectors.subarray(k * d, (k + 1) * d))], count);
+}
+
+/**
+ * An orthonormal basis `[k, d]` with what the candidates `[d]` have outside of it as further rows, in their order, up to `most`
+ * rows; candidates that lie in it but for a hundredth are left out. The same basis when none is left.
+ */
+export function extendBasis(
+  basis: Float64Array,
+  d: number,
+  candidates: readonly Float64Array[],
+  most: number,
+): Float64Array {
+  const rows = new Float64Array(most * d);
+  rows.set(basis);
+  let held = basis.length / d;
   for (const candidate of candidates) {
-    if (held === count) break;
-    const row = basis.subarray(held * d, (held + 1) * d);
+    if (held >= most) break;
+    const row = rows.subarray(held * d, (held + 1) * d);
     row.set(candidate);
     const size = Math.hypot(...row);
     for (let pass = 0; pass < 2; pass++) {
       for (let j = 0; j < held; j++) {
         let product = 0;
-        for (let l = 0; l < d; l++) product += basis[j * d + l] * row[l];
-        for (let l = 0; l < d; l++) row[l] -= product * basis[j * d + l];
+        for (let l = 0; l < d; l++) product += rows[j * d + l] * row[l];
+        for (let l = 0; l < d; l++) row[l] -= product * rows[j * d + l];
       }
     }
     const rest = Math.hypot(...row);
-    if (!(rest > 1e-6 * size)) {
+    if (!(rest > 1e-2 * size)) {
       row.fill(0);
       continue;
     }
     for (let l = 0; l < d; l++) row[l] /= rest;
     held++;
   }
-  return basis.slice(0, held * d);
+  return held * d === basis.length ? basis : rows.slice(0, held * d);
 }

@@ -2,9 +2,11 @@ import { createRng } from "@worstcase/core";
 import { describe, expect, test } from "vitest";
 import { batch, normals } from "../../test/support.js";
 import { paperActivation } from "../activation.js";
+import { createCertifier } from "../certificate.js";
 import { fitPolynomial } from "../fit.js";
 import { clampToSum } from "./clampToSum.js";
 import { constantPair } from "./constantPair.js";
+import { unmatched } from "./matchClasses.js";
 import { everyRow, rowsOf, spreadIndices } from "./rowSource.js";
 import { prepareTrainingData } from "./trainingData.js";
 
@@ -128,4 +130,30 @@ describe("rows", () => {
     for (const count of byResidue) expect(Math.abs(count - 312.5)).toBeLessThan(30);
     expect(spreadIndices(5, 5)).toEqual(everyRow(5));
   });
+});
+
+test("directions that a certificate finds unmatched join a match that started in few", () => {
+  const [n, d, beta, radius] = [600, 24, 2e-3, 1.6];
+  const data = normals(createRng(3), n * d, 0.3);
+  const labels = Float64Array.from({ length: n }, (_, i) => (i % 4 === 0 ? 1 : -1));
+  // The classes differ in 11 directions, the first match has 9.
+  for (let i = 0; i < n; i++) for (let l = 0; l < 11; l++) if (labels[i] > 0) data[i * d + l] *= 2;
+  const trainingData = prepareTrainingData(batch(data, d), { maxNeurons: 12 });
+  const hingeWeights = new Float64Array(n).fill(1 / n);
+  const problem = { data: trainingData, labels, hingeWeights, radius, beta, activation: paperActivation };
+  const certifier = createCertifier(d, trainingData.kernels);
+  const norms: number[] = [];
+  const ranks: number[] = [];
+  const match = constantPair(problem).match((part) => {
+    const certificate = certifier.certify({ ...problem, points: batch(data, d), parts: [part] });
+    const norm = Math.max(certificate.largest, certificate.largestNegative) / beta;
+    norms.push(norm);
+    ranks.push((part.attack.basis?.length ?? 0) / d);
+    return { enough: norm < 1, missing: unmatched(certificate, beta, 1) };
+  });
+  expect(match).not.toBeNull();
+  expect(ranks[0]).toBe(9);
+  expect(ranks.at(-1)).toBeGreaterThanOrEqual(11);
+  expect(norms[0]).toBeGreaterThan(1.2);
+  expect(norms.at(-1)).toBeLessThan(0.9 * norms[0]);
 });

@@ -3,12 +3,13 @@
 //   network:   pairs +-u of equal size along the directions in which the lighter class is short, sum of weights y / c:
 //              y f >= 1 on the heavier class for every attack, y f about -1 on the lighter one
 //   attacks:   `matchClasses`, with weights of equal total on both classes, the heavier one's then raised as far as the
-//              certificate allows; tried on a sample first
+//              certificate allows; tried on a sample first, in few directions, to which those are added that a certificate
+//              finds unmatched
 
 import { workspaceSize } from "@worstcase/linalg";
 import type { AttackPart } from "../certificate.js";
-import type { SignedMoments } from "./classDifferences.js";
-import { heavierExcess, type MatchedSamples, matchClasses, type Potential } from "./matchClasses.js";
+import { differences, extendBasis, type SignedMoments } from "./classDifferences.js";
+import { heavierExcess, type MatchedSamples, matchClasses, type Potential, widened } from "./matchClasses.js";
 import type { ObjectiveProblem } from "./objective.js";
 import { everyRow, spreadIndices } from "./rowSource.js";
 
@@ -18,13 +19,23 @@ const mostPairs = 20;
 const sampleSize = 2048;
 /** Weight of the heavier class that a match may choose from, in that of the lighter one. */
 const spareWeight = 2.5;
+/** Share of the directions that fit used at the start, where there are more features than that. */
+const firstDirections = 0.75;
+/** Times directions are added. */
+const extensions = 3;
+
+/** What an attack that matches the classes is worth, and the directions `[d]` in which they still differ, worst first. */
+export interface Verdict {
+  readonly enough: boolean;
+  readonly missing: readonly Float64Array[];
+}
 
 export interface ConstantPair {
   /** v_j `[count, d]` with one sign for all; empty when the activation has no constant part. */
   readonly vectors: Float64Array;
   readonly sign: number;
-  /** The match, on all samples of the lighter class; null where the ball is too small for it. Ends early at a part that is accepted. */
-  match(accept?: (part: AttackPart) => boolean): AttackPart | null;
+  /** The match, on all samples of the lighter class; null where the ball is too small for it. Ends with the first that is enough. */
+  match(examine?: (part: AttackPart) => Verdict): AttackPart | null;
 }
 
 export function constantPair(problem: ObjectiveProblem): ConstantPair {
@@ -89,7 +100,7 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
    * All of the lighter class, and of the heavier one the samples with the highest scores, until they could weigh `spareWeight`
    * times as much.
    */
-  function chosenBy({ basis, quadratic, linear }: Potential): Int32Array {
+  function chosenBy(basis: Float64Array, { quadratic, linear }: Potential): Int32Array {
     const k = basis.length / d;
     const score = new Float64Array(n);
     const memory = kernels.workspace(workspaceSize(blockRows * d, k * d, blockRows * k, k * k, blockRows * k));
@@ -133,14 +144,54 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
     return Float64Array.from(indices, (i) => (hingeWeights[i] * total(side(i))) / (sums[side(i)] || 1));
   }
 
-  function match(accept?: (part: AttackPart) => boolean): AttackPart | null {
+  function match(examine: (part: AttackPart) => Verdict = () => ({ enough: false, missing: [] })): AttackPart | null {
     // A match moves every feature by a plain length.
     if (set || !(radius > 0) || !(lightest > 0)) return null;
+    const accept = (part: AttackPart) => examine(part).enough;
     const whole = few.length === n;
-    const trial = matchClasses(problem, matched(few, mass[1 - lighter]), moments, whole ? accept : undefined);
-    if (!trial || whole) return trial?.part ?? null;
-    const all = chosenBy(trial.potential);
-    return matchClasses(problem, matched(all, massOf(all)[1 - lighter]), trial.potential, accept)?.part ?? null;
+    const first = d <= maxNeurons ? d : Math.ceil(firstDirections * maxNeurons);
+    const basis = differences(problem, moments, first);
+    let members = matched(few, mass[1 - lighter]);
+    let found = matchClasses(problem, members, { basis }, whole ? accept : undefined);
+    if (found && !whole) {
+      const all = chosenBy(basis, found.potential);
+      members = matched(all, massOf(all)[1 - lighter]);
+      const wider = extendBasis(basis, d, [signedMean(members)], maxNeurons);
+      const k = wider.length / d;
+      const { quadratic, linear } = found.potential;
+      const potential = {
+        quadratic: widened(widened(quadratic, first, k), 1, k * k),
+        linear: widened(linear, 1, k),
+      };
+      found = matchClasses(problem, members, { basis: wider, potential }, accept);
+    }
+    for (let round = 0; found && !found.accepted; round++) {
+      const { attack, weights } = found.part;
+      const { enough, missing } = examine(found.part);
+      if (enough || round === extensions) break;
+      const present = attack.basis ?? basis;
+      const wider = extendBasis(present, d, missing, maxNeurons);
+      if (wider === present) break;
+      const start = { basis: wider, moves: attack.coordinates };
+      const next = matchClasses(problem, { ...members, weights }, start, accept);
+      if (!next) break;
+      found = next;
+    }
+    return found?.part ?? null;
+  }
+
+  /** Difference of the classes' means under the weights, `[d]`. */
+  function signedMean({ samples, weights }: MatchedSamples): Float64Array {
+    const mean = new Float64Array(d);
+    for (let from = 0; from < samples.length; from += blockRows) {
+      const size = Math.min(blockRows, samples.length - from);
+      rows.gather(samples, from, size, points);
+      for (let t = 0; t < size; t++) {
+        const p = weights[from + t] * labels[samples[from + t]];
+        for (let l = 0; l < d; l++) mean[l] += p * points[t * d + l];
+      }
+    }
+    return mean;
   }
 
   /** Some samples as they stand for samples whose heavier class may weigh `available`. */

@@ -33,8 +33,8 @@ export interface Master {
   readonly capacity: number;
   /** Starts over with the neurons (v_j, s_j) as atoms, against the present attack on `samples` and earlier ones that are kept. */
   load(neurons: Float64Array, signs: Float64Array, count: number, attack: AttackState, samples: Int32Array): void;
-  /** Adds a unit direction with size 0; returns false when full. */
-  add(direction: Float64Array, sign: number): boolean;
+  /** Adds unit directions with size 0 while there is room; returns how many. */
+  add(atoms: readonly { readonly direction: Float64Array; readonly sign: number }[]): number;
   /** Minimises from the present sizes; returns the smoothed value. */
   solve(width: number): number;
 }
@@ -306,15 +306,17 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
       }
       cuts.fill(directions, signs, 0, count);
     },
-    add(direction, sign) {
-      if (count === capacity) return false;
-      directions.set(direction, count * d);
-      signs[count] = sign;
-      sizes[count] = 0;
-      starts[count] = 0;
-      cuts.fill(directions, signs, count, count + 1);
-      count++;
-      return true;
+    add(atoms) {
+      const before = count;
+      for (const { direction, sign } of atoms.slice(0, capacity - count)) {
+        directions.set(direction, count * d);
+        signs[count] = sign;
+        sizes[count] = 0;
+        starts[count] = 0;
+        count++;
+      }
+      cuts.fill(directions, signs, before, count);
+      return count - before;
     },
     solve(width) {
       let current = value(sizes, width);

@@ -3,29 +3,32 @@
 // (0 <= p_i <= kappa_i, their sum fixed) minimise
 //   || E ||^2 + || b g / 2 ||^2,   E = l a A less its clamp to the slack that the certificate leaves,
 //   A = sum p_i y_i z_i z_i',  g = l sum p_i y_i z_i,  z_i = x_i + D_i,
-// within the directions in which the classes differ most, by accelerated projected gradients. The heavier class has weight to
+// within a few directions, by accelerated projected gradients. The heavier class has weight to
 // spare, so its samples that look least like the lighter class end without any. All samples follow one quadratic score, the sum
 // of the steps: what a few samples found starts a match of many.
 
 import { workspaceSize } from "@worstcase/linalg";
-import type { AttackPart } from "../certificate.js";
+import type { AttackPart, DetailedCertificate } from "../certificate.js";
 import { clampToSum } from "./clampToSum.js";
-import { differences, type SignedMoments } from "./classDifferences.js";
 import type { ObjectiveProblem } from "./objective.js";
 
-const mostDirections = 64;
 const mostSteps = 120;
 /** Root of the sum of squares, relative to beta: below the first the rest of the moments matters more, above the second no match. */
 const closeEnough = 0.04;
 const tooFar = 1;
-/** Below this a part is offered on the way. */
+/** Below this a part is offered on the way: in all directions, or in some, where steps cost less than a certificate. */
 const worthTrying = 0.5;
+const worthTryingInSome = 0.1;
+/** And again below this share of the last one. */
+const worthAgain = 0.9;
 /** Room for the eigenvalues of l a A, relative to beta, where the heavier class weighs `heavierExcess` beta / c more. */
 const lowestEigenvalue = -0.25;
 const highestEigenvalue = 1.4;
 /** Every so many steps the distance is extrapolated; a limit above this, relative to beta, ends the search. */
 const patience = 10;
 const hopeless = 0.35;
+/** Where the search ends without hope, a size below this is a match all the same: one that nearly holds. */
+const stillUseful = 0.5;
 /** Steps of the weights, relative to a bound of the curvature that takes all samples for parallel. */
 const weightPace = 12;
 
@@ -43,34 +46,37 @@ export interface MatchedSamples {
 interface Match {
   readonly part: AttackPart;
   readonly potential: Potential;
+  /** Whether the part was accepted. */
+  readonly accepted: boolean;
 }
 
-/** Sum of the steps of a match, a score x'Q x + q'x in the span of the basis: the heavier class is chosen where it is large. */
+/** Sum of the steps of a match, a score x'Q x + q'x in the span of its basis: the heavier class is chosen where it is large. */
 export interface Potential {
-  /** Orthonormal `[k, d]` */
-  readonly basis: Float64Array;
   /** Q `[k, k]` */
   readonly quadratic: Float64Array;
   /** q `[k]` */
   readonly linear: Float64Array;
 }
 
-/**
- * Attacks and weights of the given samples; null when the classes cannot be matched. Starts without an attack in the directions
- * that signed moments give, or where the potential of an earlier match leads; ends early when a part on the way is accepted.
- */
+/** Where a match starts: without an attack, where the potential of a match in the same basis leads, or from given attacks. */
+export interface MatchStart {
+  /** Directions to match in, orthonormal `[k, d]` */
+  readonly basis: Float64Array;
+  readonly potential?: Potential;
+  /** Coordinates along the first rows of the basis, `[samples, at most k]` */
+  readonly moves?: Float64Array;
+}
+
+/** Attacks and weights of the given samples; null when the classes cannot be matched. Ends early when a part on the way is accepted. */
 export function matchClasses(
   problem: ObjectiveProblem,
   { samples, weights: initial, largest, lighter }: MatchedSamples,
-  origin: SignedMoments | Potential,
+  { basis, potential: earlier, moves: given }: MatchStart,
   accept: (part: AttackPart) => boolean = () => false,
 ): Match | null {
   const { data, labels, radius, activation, beta } = problem;
-  const { dimension: d, rows, buffers, kernels, maxNeurons } = data;
+  const { dimension: d, rows, buffers, kernels } = data;
   const n = samples.length;
-  const earlier = "basis" in origin ? origin : null;
-  const basis =
-    "basis" in origin ? origin.basis : differences(problem, origin, Math.min(mostDirections, maxNeurons, d));
   const k = basis.length / d;
   const { blockRows } = buffers;
   const sizes = [blockRows * d, k * d, blockRows * k, blockRows * k, k * k, k * k, k * k, k, blockRows * k];
@@ -85,8 +91,8 @@ export function matchClasses(
     workspace.gemm(false, true, size, k, d, 1, block, d, directions, d, 0, point, k);
     start.set(point.subarray(0, size * k), from * k);
   }
-  const moves = new Float64Array(n * k);
-  const previous = new Float64Array(n * k);
+  const moves = widened(given ?? new Float64Array(0), n, k);
+  const previous = moves.slice();
   const weights = initial.slice();
   const previousWeights = initial.slice();
   const ahead = new Float64Array(n);
@@ -125,6 +131,8 @@ export function matchClasses(
   let sinceRestart = 0;
   let last = Number.POSITIVE_INFINITY;
   let record: number[] = [];
+  let examined = (k === d ? worthTrying : worthTryingInSome) * beta;
+  let accepted = false;
   for (let step = 0; ; step++) {
     momentum = sinceRestart / (sinceRestart + 3);
     const size = measure();
@@ -134,9 +142,16 @@ export function matchClasses(
       return null;
     }
     if (step > 0 && step % patience === 0) {
-      if (limitOf(record, size) > hopeless * beta) return null;
+      if (limitOf(record, size) > hopeless * beta) {
+        if (size > stillUseful * beta) return null;
+        break;
+      }
       record = [size, ...record.slice(0, 1)];
-      if (size < worthTrying * beta && accept(part())) break;
+      if (size < examined) {
+        accepted = accept(part());
+        if (accepted) break;
+        examined = worthAgain * size;
+      }
     }
     if (size > 1.001 * last) {
       if (sinceRestart <= 1) shrink *= 0.5;
@@ -148,7 +163,7 @@ export function matchClasses(
     accumulate(quadratic, previousQuadratic, excess, shrink);
     accumulate(linear, previousLinear, difference, shrink);
   }
-  return { part: part(), potential: { basis, quadratic, linear } };
+  return { part: part(), potential: { quadratic, linear }, accepted };
 
   /** The match so far. */
   function part(): AttackPart {
@@ -241,6 +256,26 @@ export function matchClasses(
       former[l] = value;
     }
   }
+}
+
+/** Directions in which a certificate finds the classes apart: the mean, then eigenvectors of a A beyond their room. */
+export function unmatched({ linear, extremes }: DetailedCertificate, beta: number, lighter: 1 | -1): Float64Array[] {
+  const d = linear.length;
+  const beyond = Array.from(extremes.eigenvalues, (value) =>
+    Math.max((lowestEigenvalue * beta) / 2 - lighter * value, lighter * value - highestEigenvalue * beta),
+  );
+  const order = Array.from(beyond.keys())
+    .filter((j) => beyond[j] > 0)
+    .sort((i, j) => beyond[j] - beyond[i]);
+  return [linear, ...order.map((j) => extremes.eigenvectors.subarray(j * d, (j + 1) * d))];
+}
+
+/** Rows `[n, few]` with zeros up to `[n, k]`. */
+export function widened(rows: Float64Array, n: number, k: number): Float64Array {
+  const few = rows.length / n;
+  const wide = new Float64Array(n * k);
+  for (let i = 0; i < n; i++) wide.set(rows.subarray(i * few, (i + 1) * few), i * k);
+  return wide;
 }
 
 /** Where a sequence goes if its differences keep shrinking as they did; `record` has the last value, then the one before. */

@@ -4,9 +4,11 @@
 import { throwIfAborted } from "@worstcase/core";
 import { type AttackPart, createCertifier, type DetailedCertificate, wholePart } from "../certificate.js";
 import { candidates } from "./candidates.js";
-import { constantPair } from "./constantPair.js";
+import { constantPair, type Verdict } from "./constantPair.js";
+import { createDualSearch } from "./dualSearch.js";
 import { createLbfgs } from "./lbfgs.js";
 import { createMaster } from "./master.js";
+import { unmatched } from "./matchClasses.js";
 import { createObjective, type ObjectiveProblem, type Smoothing } from "./objective.js";
 import { everyRow } from "./rowSource.js";
 
@@ -62,10 +64,10 @@ export interface FactoredHooks {
 
 /** Extra eigenvectors offered as neurons on each violated side. */
 const extraDirections = 2;
-/** Most times a round adds violated directions to its restricted master. */
-const masterAttempts = 24;
 /** Samples with a margin above 1 plus this are left out of a round's steps and of its master, and looked at again after it. */
 const idleMargin = 0.35;
+/** Relative gain of the bound for which the master's hinge stays narrower. */
+const worthwhileGain = 1e-4;
 /** Shares of the way to the master's network that are tried. */
 const lineSearch = [1, 0.5, 0.25, 0.1, 0.03];
 /** Share of the largest neuron below which one is dropped between rounds. */
@@ -102,14 +104,13 @@ export function trainFactored(
     lower = certificate.lowerBound;
     dual = parts;
   };
-  let certificate = certify([still]);
-  offer(certificate, [still]);
-  const first = 0.1 / Math.max(certificate.largest, certificate.largestNegative);
   let best = total;
   let bestNeurons: Float64Array = new Float64Array(0);
   let bestSigns: Float64Array = new Float64Array(0);
-  let width = start?.width ?? 0.5;
-  let dualWidth = start?.dualWidth ?? 0.5;
+  // What a narrower hinge could add at first is lost in the gap.
+  const firstWidth = Math.min(0.5, Math.max(0.1, 10 * settings.tolerance));
+  let width = start?.width ?? firstWidth;
+  let dualWidth = start?.dualWidth ?? firstWidth;
   const outcome = (status: FactoredStatus, rounds: number, evaluations: number): FactoredOutcome => ({
     ...toNetwork(bestNeurons, bestSigns, d),
     status: best === total && status === "optimal" ? "zero-optimal" : status,
@@ -121,9 +122,9 @@ export function trainFactored(
     state: { vectors: bestNeurons, signs: bestSigns, width, dualWidth },
   });
   const gapNow = () => (best - lower) / Math.max(best, Number.MIN_VALUE);
-  if (gapNow() <= settings.tolerance) return outcome("optimal", 0, 0);
   const objective = createObjective(problem);
   const master = createMaster(problem, () => (stuck ? keptAttacks : 0));
+  const dualSearch = createDualSearch(problem, certifier, master, extraDirections, settings.tolerance);
   const lbfgs = createLbfgs(maxNeurons * d);
   let neurons = new Float64Array(maxNeurons * d);
   let signs = new Float64Array(maxNeurons);
@@ -134,15 +135,6 @@ export function trainFactored(
     for (let l = 0; l < d; l++) neurons[count * d + l] = length * direction[l];
     signs[count++] = sign;
   };
-  if (start && start.signs.length > 0) {
-    count = Math.min(maxNeurons, start.signs.length);
-    neurons.set(start.vectors.subarray(0, count * d));
-    signs.set(start.signs.subarray(0, count));
-  } else {
-    const offers = candidates(certificate, activation, 1 + extraDirections, Number.NEGATIVE_INFINITY);
-    for (const { direction, sign } of offers) push(direction, sign, first * (count < 2 ? 1 : 0.3));
-  }
-
   let stuck = false;
   const constant = constantPair(problem);
   const constantCount = constant.vectors.length / d;
@@ -156,8 +148,20 @@ export function trainFactored(
     }
   }
   const matched = constant.match(offerRaised);
-  if (matched && !offerRaised(matched)) mixMatched(matched);
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
+  let certificate = certify([still]);
+  offer(certificate, [still]);
+  if (matched && gapNow() > settings.tolerance) mixMatched(matched);
+  if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
+  const first = 0.1 / Math.max(certificate.largest, certificate.largestNegative);
+  if (start && start.signs.length > 0) {
+    count = Math.min(maxNeurons, start.signs.length);
+    neurons.set(start.vectors.subarray(0, count * d));
+    signs.set(start.signs.subarray(0, count));
+  } else {
+    const offers = candidates(certificate, activation, 1 + extraDirections, Number.NEGATIVE_INFINITY);
+    for (const { direction, sign } of offers) push(direction, sign, first * (count < 2 ? 1 : 0.3));
+  }
 
   let smooth = settings.smoothing === "always";
   let stalledRounds = 0;
@@ -222,21 +226,27 @@ export function trainFactored(
   }
   return outcome(status, round, objective.evaluations);
 
-  /** A match of the classes leaves room in the certificate: weights of the heavier class rise until it is used. */
-  function offerRaised({ samples, weights, attack }: AttackPart): boolean {
+  /** A match of the classes leaves room in the certificate, or takes too much: weights of the heavier class follow. */
+  function offerRaised({ samples, weights, attack }: AttackPart): Verdict {
     let share = 1;
+    let found: DetailedCertificate | null = null;
     for (let attempt = 0; attempt < 4; attempt++) {
       const raised = [
         { samples, weights: weights.map((p, t) => (labels[samples[t]] === constant.sign ? share * p : p)), attack },
       ];
-      const found = certify(raised);
+      found = certify(raised);
       offer(found, raised);
+      if (gapNow() <= settings.tolerance) break;
       const room = beta - Math.max(found.largest, found.largestNegative);
       if (room >= 0 && room < 0.02 * beta) break;
-      share += (2 * room) / (Math.max(activation.c, 1e-3) * found.weightSum);
-      if (!(share > 1)) break;
+      // The constant part of h takes up the room.
+      const change = room / Math.max(activation.c, 1e-3);
+      if (found.weightSum + change <= lower) break;
+      share += (2 * change) / found.weightSum;
+      if (room > 0 && !(share > 1)) break;
     }
-    return gapNow() <= settings.tolerance;
+    const lighter = constant.sign === 1 ? -1 : 1;
+    return { enough: gapNow() <= settings.tolerance, missing: found ? unmatched(found, beta, lighter) : [] };
   }
 
   /** With the weights of single samples free, on the attacks of a match that nearly holds. */
@@ -251,7 +261,9 @@ export function trainFactored(
     });
     const none = new Float64Array(0);
     master.load(none, none, 0, { ...objective.state, rank, variances: null }, samples);
-    restrictedBound(0.2);
+    dualSearch.restart();
+    const { parts } = dualSearch.run(0.2, best, signal);
+    offer(certify(parts), parts);
     stuck = true;
   }
 
@@ -296,44 +308,18 @@ export function trainFactored(
   function dualPhase(): { smoothingError: number; infeasible: number } {
     if (smooth) objective.evaluate(neurons, signs, count, currentSmoothing(), null);
     master.load(neurons, signs, count, objective.state, awake());
-    const wide = restrictedBound(dualWidth);
-    let chosen = wide;
-    if (gapNow() > settings.tolerance && dualWidth > 1.01 * width) {
-      const narrow = restrictedBound(Math.max(width, 0.4 * dualWidth));
-      if (narrow.bound > wide.bound) {
-        dualWidth = Math.max(width, 0.4 * dualWidth);
-        chosen = narrow;
-      }
+    dualSearch.restart();
+    let found = dualSearch.run(dualWidth, best, signal);
+    if (best - found.bound > settings.tolerance * best && dualWidth > 1.01 * width) {
+      const narrower = Math.max(width, 0.4 * dualWidth);
+      const wide = found;
+      found = dualSearch.run(narrower, best, signal);
+      if (found.bound > wide.bound * (1 + worthwhileGain)) dualWidth = narrower;
     }
-    certificate = chosen.certificate;
-    return { smoothingError: best - chosen.weightSum, infeasible: chosen.infeasible };
-  }
-
-  function restrictedBound(masterWidth: number) {
-    let result = { bound: Number.NEGATIVE_INFINITY, infeasible: 1, weightSum: 0, certificate };
-    for (let attempt = 0; attempt < masterAttempts; attempt++) {
-      throwIfAborted(signal, "training");
-      master.solve(masterWidth);
-      const parts = master.cuts.parts(master.weights);
-      const found = certify(parts);
-      offer(found, parts);
-      const dualNorm = Math.max(found.largest, found.largestNegative);
-      if (found.lowerBound > result.bound) {
-        const infeasible = 1 - Math.min(1, beta / dualNorm);
-        result = { bound: found.lowerBound, infeasible, weightSum: found.weightSum, certificate: found };
-      }
-      result = { ...result, certificate: found };
-      if (dualNorm <= beta * (1 + 0.1 * settings.tolerance)) break;
-      // More than a few directions only when they, and not the width of the hinge, separate the bounds.
-      const worthwhile = best - found.weightSum < found.weightSum - found.lowerBound;
-      if (attempt >= 3 && !worthwhile) break;
-      let added = false;
-      for (const { direction, sign } of candidates(found, activation, worthwhile ? 1 + extraDirections : 1, beta)) {
-        added = master.add(direction, sign) || added;
-      }
-      if (!added) break;
-    }
-    return result;
+    certificate = certify(found.parts);
+    offer(certificate, found.parts);
+    const infeasible = 1 - Math.min(1, beta / Math.max(certificate.largest, certificate.largestNegative));
+    return { smoothingError: best - found.weightSum, infeasible };
   }
 
   /** The network whose sizes lie the share of the way from the present ones to the master's. */
