@@ -1,7 +1,8 @@
 // Worst cases over an ellipsoid D = L z, ||z|| <= r (math.md 12.4): in the coordinates x = L t it is a ball again.
-//   f(L t) has Q~ = L'QL and q~ = L'q; points t = L^-1 x by forward substitution.   L: lower triangular, `[d, d]`
+//   f(L t) has Q~ = L'QL and q~ = L'q; points t = L^-1 x by forward substitution, many rows at once.   L: lower triangular, `[d, d]`
 
 import { checkFinite, DataError, type NumericBatch, ShapeError } from "@worstcase/core";
+import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import { type Quadratic, quadraticFromNeurons } from "./quadratic.js";
 
 /** Throws ShapeError or DataError unless L is `[d, d]`, finite, lower triangular with a positive diagonal. */
@@ -24,18 +25,68 @@ export function checkEllipsoid(shape: Float64Array, d: number, argument = "optio
   }
 }
 
+/** Rows handled at a time. */
+const blockRows = 512;
+
+/** Points in the coordinates t = L^-1 x and moves back, in matrix operations on blocks of rows in one workspace. */
+export interface EllipsoidRows {
+  /** t of rows from .. from + count - 1 of the points, count <= `block`; `[count, d]`, reused memory. */
+  load(points: NumericBatch, from: number, count: number): Float64Array;
+  /** ||t|| of the rows loaded last, `[count]`, reused memory. */
+  lengths(count: number): Float64Array;
+  /** moves `[count, d]` <- L z, from moves z; any count. */
+  displace(moves: Float64Array, count: number): void;
+  readonly block: number;
+}
+
+export function createEllipsoidRows(shape: Float64Array, d: number, kernels: Kernels): EllipsoidRows {
+  const sizes = [d * d, blockRows * d, blockRows * d, blockRows];
+  const workspace = kernels.workspace(workspaceSize(...sizes));
+  const [matrix, rows, moved, lengths] = sizes.map((size) => workspace.float64(size));
+  matrix.set(shape);
+  return {
+    block: blockRows,
+    load(points, from, count) {
+      rows.set(points.data.subarray(from * d, (from + count) * d));
+      // t' = x' L'^-1
+      workspace.trsm("right", true, count, d, matrix, d, rows, d);
+      return rows;
+    },
+    lengths(count) {
+      workspace.rowLengths(count, d, rows, d, lengths);
+      return lengths;
+    },
+    displace(moves, count) {
+      for (let from = 0; from < count; from += blockRows) {
+        const size = Math.min(blockRows, count - from);
+        rows.set(moves.subarray(from * d, (from + size) * d));
+        workspace.gemm(false, true, size, d, d, 1, rows, d, matrix, d, 0, moved, d);
+        moves.set(moved.subarray(0, size * d), from * d);
+      }
+    },
+  };
+}
+
+/** t = L^-1 x for every point, `[samples, d]`. */
+export function pointsInEllipsoid(points: NumericBatch, rows: EllipsoidRows): NumericBatch {
+  const [samples, d] = points.shape as [number, number];
+  const data = new Float64Array(samples * d);
+  for (let from = 0; from < samples; from += rows.block) {
+    const count = Math.min(rows.block, samples - from);
+    data.set(rows.load(points, from, count).subarray(0, count * d), from * d);
+  }
+  return { data, shape: [samples, d] };
+}
+
 /** The quadratic in the coordinates t with x = L t. */
-export function quadraticInEllipsoid(quadratic: Quadratic, shape: Float64Array): Quadratic {
+export function quadraticInEllipsoid(quadratic: Quadratic, shape: Float64Array, kernels: Kernels): Quadratic {
   const { dimension: d, Q, q, s, neurons } = quadratic;
   if (neurons) {
-    const directions = timesShape(neurons.directions, shape, neurons.weights.length, d);
+    const directions = product(neurons.directions, shape, neurons.weights.length, d, kernels);
     return quadraticFromNeurons({ ...neurons, directions }, d);
   }
-  const half = timesShape(Q, shape, d, d);
-  // half = Q L, so Q~ = L' half = (half' L)', and Q~ is symmetric.
-  const transposed = new Float64Array(d * d);
-  for (let k = 0; k < d; k++) for (let l = 0; l < d; l++) transposed[l * d + k] = half[k * d + l];
-  const full = timesShape(transposed, shape, d, d);
+  // Q L = half, so Q~ = L' half = (half' L)', and Q~ is symmetric.
+  const full = product(transposed(product(Q, shape, d, d, kernels), d), shape, d, d, kernels);
   for (let k = 0; k < d; k++) {
     for (let l = 0; l < k; l++) {
       const mean = 0.5 * (full[k * d + l] + full[l * d + k]);
@@ -43,31 +94,22 @@ export function quadraticInEllipsoid(quadratic: Quadratic, shape: Float64Array):
       full[l * d + k] = mean;
     }
   }
-  return { dimension: d, Q: full, q: timesShape(q, shape, 1, d), s };
+  return { dimension: d, Q: full, q: product(q, shape, 1, d, kernels), s };
 }
 
-/** t = L^-1 x for every point, `[samples, d]`. */
-export function pointsInEllipsoid(points: NumericBatch, shape: Float64Array): NumericBatch {
-  const [samples, d] = points.shape as [number, number];
-  const data = new Float64Array(samples * d);
-  for (let i = 0; i < samples; i++) {
-    for (let k = 0, row = i * d; k < d; k++) {
-      let rest = points.data[row + k];
-      for (let l = 0; l < k; l++) rest -= shape[k * d + l] * data[row + l];
-      data[row + k] = rest / shape[k * d + k];
-    }
-  }
-  return { data, shape: [samples, d] };
+function transposed(matrix: Float64Array, d: number): Float64Array {
+  return Float64Array.from(matrix, (_, e) => matrix[(e % d) * d + Math.floor(e / d)]);
 }
 
 /** rows * L, `[count, d]`. */
-function timesShape(rows: Float64Array, shape: Float64Array, count: number, d: number): Float64Array {
-  const result = new Float64Array(count * d);
-  for (let j = 0; j < count; j++) {
-    for (let k = 0; k < d; k++) {
-      const value = rows[j * d + k];
-      if (value !== 0) for (let l = 0; l <= k; l++) result[j * d + l] += value * shape[k * d + l];
-    }
-  }
-  return result;
+function product(rows: Float64Array, shape: Float64Array, count: number, d: number, kernels: Kernels): Float64Array {
+  const sizes = [count * d, d * d, count * d];
+  const workspace = kernels.workspace(workspaceSize(...sizes));
+  const [left, right, result] = sizes.map((size) => workspace.float64(size));
+  left.set(rows);
+  right.set(shape);
+  workspace.gemm(false, false, count, d, d, 1, left, d, right, d, 0, result, d);
+  const found = result.slice();
+  workspace.dispose();
+  return found;
 }

@@ -8,9 +8,9 @@
 
 import type { NumericBatch } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { pointsInEllipsoid, quadraticInEllipsoid } from "./ellipsoid.js";
+import { createEllipsoidRows, pointsInEllipsoid, quadraticInEllipsoid } from "./ellipsoid.js";
 import { checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
-import { displaceRows, type MoveOptions, type MoveSet, moveSetOf } from "./moveSet.js";
+import { type MoveOptions, type MoveSet, moveSetOf } from "./moveSet.js";
 import { checkQuadratic, type Quadratic } from "./quadratic.js";
 import { createMovingRows, movingBlock } from "./worstCase/movingRows.js";
 import { type RotatedForm, rotate } from "./worstCase/rotatedForm.js";
@@ -53,11 +53,12 @@ export function prepareFlips(quadratic: Quadratic, set: MoveSet | null, kernels:
   if (set?.shape) {
     const shape = set.shape;
     const plain = set.fixed.length === 0 ? null : { ...set, shape: null };
-    const inner = prepareFlips(quadraticInEllipsoid(quadratic, shape), plain, kernels);
+    const inner = prepareFlips(quadraticInEllipsoid(quadratic, shape, kernels), plain, kernels);
+    const rows = createEllipsoidRows(shape, quadratic.dimension, kernels);
     return {
       solve(points, labels, wanted) {
-        const result = inner.solve(pointsInEllipsoid(points, shape), labels, wanted);
-        if (result.witnesses) displaceRows(set, result.witnesses, result.distances.length);
+        const result = inner.solve(pointsInEllipsoid(points, rows), labels, wanted);
+        if (result.witnesses) rows.displace(result.witnesses, result.distances.length);
         return result;
       },
     };

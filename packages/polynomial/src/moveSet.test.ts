@@ -68,6 +68,29 @@ describe("move sets", () => {
     }
   });
 
+  it("rows beyond one block: worst cases and flip distances of many rows are those of each row alone", () => {
+    const [d, samples] = [3, 1100];
+    const rng = createRng(21);
+    const quadratic = randomQuadratic(rng, d);
+    const points = batch(normals(rng, samples * d), d);
+    const labels = randomSigns(rng, samples);
+    for (const options of [{ immutable: [1] }, { ellipsoid: lowerTriangular(4, d) }]) {
+      const all = worstCase(quadratic, points, labels, 0.4, options);
+      const flips = flipDistances(quadratic, points, options);
+      for (const i of [0, 255, 256, 511, 512, 1023, 1024, 1099]) {
+        const one = batch(points.data.slice(i * d, (i + 1) * d) as Float64Array, d);
+        const own = worstCase(quadratic, one, labels.slice(i, i + 1), 0.4, options);
+        expect(all.values[i]).toBeCloseTo(own.values[0]!, 12);
+        expect(all.multipliers[i]).toBeCloseTo(own.multipliers[0]!, 9);
+        const moves = (D: Float64Array | undefined, row: number) => Array.from(D!.subarray(row * d, (row + 1) * d));
+        moves(all.perturbations, i).forEach((move, k) => {
+          expect(move).toBeCloseTo(own.perturbations![k]!, 9);
+        });
+        expect(flips.distances[i]).toBeCloseTo(flipDistances(quadratic, one, options).distances[0]!, 10);
+      }
+    }
+  });
+
   it("flip distances: the witness is on the boundary, and the worst case changes sign just there", () => {
     const [d, samples] = [6, 40];
     const rng = createRng(11);

@@ -43,8 +43,7 @@ export function moveSetOf(options: MoveOptions, dimension: number, prefix = "opt
   const shape = fixed.length === 0 ? ellipsoid : section(ellipsoid, moving, dimension);
   let [size, inverse] = [0, 0];
   for (const value of shape) size += value * value;
-  const matrix = metricMatrix({ ...plain, shape });
-  for (let k = 0; k < dimension; k++) inverse += matrix[k * (dimension + 1)];
+  for (const value of inverseTransposed(shape, dimension)) inverse += value * value;
   return { ...plain, shape, inverseSize: Math.sqrt(inverse), condition: Math.sqrt(size * inverse) };
 }
 
@@ -170,20 +169,31 @@ export function metricSquare(
   return square;
 }
 
-/** (P P')^-1 `[d, d]`, for traces of covariances in the metric of the set. */
-export function metricMatrix({ dimension: d, shape }: MoveSet): Float64Array {
+/** Row c is column c of P^-1, `[d, d]`. */
+function inverseTransposed(shape: Float64Array, d: number): Float64Array {
   const inverse = new Float64Array(d * d);
-  const matrix = new Float64Array(d * d);
   for (let c = 0; c < d; c++) {
+    const column = inverse.subarray(c * d, (c + 1) * d);
     for (let i = c; i < d; i++) {
       let rest = i === c ? 1 : 0;
-      if (shape) for (let l = c; l < i; l++) rest -= shape[i * d + l] * inverse[l * d + c];
-      inverse[i * d + c] = shape ? rest / shape[i * d + i] : rest;
+      for (let l = c; l < i; l++) rest -= shape[i * d + l] * column[l];
+      column[i] = rest / shape[i * d + i];
     }
   }
+  return inverse;
+}
+
+/** (P P')^-1 `[d, d]`, for traces of covariances in the metric of the set. */
+export function metricMatrix({ dimension: d, shape }: MoveSet): Float64Array {
+  const matrix = new Float64Array(d * d);
+  const inverse = shape && inverseTransposed(shape, d);
   for (let k = 0; k < d; k++) {
-    for (let l = 0; l < d; l++) {
-      for (let i = Math.max(k, l); i < d; i++) matrix[k * d + l] += inverse[i * d + k] * inverse[i * d + l];
+    if (!inverse) matrix[k * (d + 1)] = 1;
+    for (let l = 0; inverse && l <= k; l++) {
+      let sum = 0;
+      for (let i = k; i < d; i++) sum += inverse[k * d + i] * inverse[l * d + i];
+      matrix[k * d + l] = sum;
+      matrix[l * d + k] = sum;
     }
   }
   return matrix;

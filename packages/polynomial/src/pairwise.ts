@@ -3,7 +3,7 @@
 
 import { checkLabels, gatherBatch, type NumericBatch, type Radius, ShapeError } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { pointsInEllipsoid, quadraticInEllipsoid } from "./ellipsoid.js";
+import { createEllipsoidRows, type EllipsoidRows, pointsInEllipsoid, quadraticInEllipsoid } from "./ellipsoid.js";
 import { type FlipOracle, flipRows, prepareFlip, prepareFlips } from "./flipDistance.js";
 import { checkPoints } from "./inputs.js";
 import { type MoveOptions, moveSetOf } from "./moveSet.js";
@@ -77,7 +77,9 @@ export function preparePairwise(quadratics: readonly Quadratic[], options: Pairw
     return combinePairs(classCount, d, makePair, null);
   }
   const ellipsoid = set?.shape ?? null;
-  const scores = ellipsoid ? quadratics.map((quadratic) => quadraticInEllipsoid(quadratic, ellipsoid)) : quadratics;
+  const scores = ellipsoid
+    ? quadratics.map((quadratic) => quadraticInEllipsoid(quadratic, ellipsoid, kernels))
+    : quadratics;
   const forms: RotatedForm[][] = scores.map((_, first) =>
     scores.map((_, second) =>
       second > first ? rotate(subtractQuadratics(scores[first], scores[second]), kernels) : emptyForm,
@@ -98,7 +100,7 @@ export function preparePairwise(quadratics: readonly Quadratic[], options: Pairw
       },
     };
   };
-  return combinePairs(classCount, d, makePair, ellipsoid);
+  return combinePairs(classCount, d, makePair, ellipsoid && createEllipsoidRows(ellipsoid, d, kernels));
 }
 
 /** Worst values and flip distances of f_first - f_second, with signs +1 for samples of the first class. */
@@ -109,12 +111,12 @@ interface PairSolver {
 
 const emptyForm = { rank: 0 } as RotatedForm;
 
-/** Asks each pair about the samples of its classes. `shape`: points are moved into its coordinates first. */
+/** Asks each pair about the samples of its classes. `rows`: points are moved into their coordinates first. */
 function combinePairs(
   classCount: number,
   d: number,
   makePair: (first: number, second: number) => PairSolver,
-  shape: Float64Array | null,
+  rows: EllipsoidRows | null,
 ): PairwiseOracle {
   const pairs: { first: number; second: number; solver: PairSolver }[] = [];
   for (let first = 0; first < classCount; first++) {
@@ -131,7 +133,7 @@ function combinePairs(
   ): void {
     const [samples] = checkPoints(given, "points", d);
     checkLabels(labels, samples, classCount);
-    const points = shape ? pointsInEllipsoid(given, shape) : given;
+    const points = rows ? pointsInEllipsoid(given, rows) : given;
     const byClass: number[][] = Array.from({ length: classCount }, () => []);
     for (let i = 0; i < samples; i++) byClass[labels[i]].push(i);
     for (const pair of pairs) {

@@ -5,6 +5,7 @@ import { createRng } from "@worstcase/core";
 import { chooseKernels, symmetricEigen, workspaceSize } from "@worstcase/linalg";
 import {
   flipDistances,
+  type MoveOptions,
   paperActivation,
   prepareWorstCase,
   quadraticFromNeurons,
@@ -30,6 +31,7 @@ export const oracle: Suite = {
   summary: "exact l2 worst case of a two-layer polynomial network, time per sample",
   async run(context) {
     for (const size of sizes) await measure(context, size);
+    await measureMoves(context);
     await measureFlips(context);
   },
 };
@@ -102,6 +104,41 @@ async function measure(context: SuiteContext, size: (typeof sizes)[number]): Pro
     rows: after,
     ...bar,
   });
+}
+
+/** The same with a tenth of the features immutable, in an ellipsoid, and both (math.md 12.4, 12.5), after the decomposition. */
+async function measureMoves(context: SuiteContext): Promise<void> {
+  const [features, samples] = context.quick ? [30, 100] : [512, 2000];
+  const rng = createRng(3);
+  const half = Float64Array.from({ length: features * features }, () => rng.normal() / Math.sqrt(features));
+  const Q = half.map((value, e) => 0.5 * (value + half[(e % features) * features + Math.floor(e / features)]));
+  const quadratic = { dimension: features, Q, q: Float64Array.from({ length: features }, () => rng.normal()), s: 1 };
+  const data = Float64Array.from({ length: samples * features }, () => rng.normal());
+  const points = { data, shape: [samples, features] };
+  const labels = Float64Array.from({ length: samples }, () => (rng.uniform() < 0.5 ? 1 : -1));
+  const ellipsoid = new Float64Array(features * features);
+  for (let k = 0; k < features; k++) {
+    for (let l = 0; l < k; l++) ellipsoid[k * features + l] = (0.3 * rng.normal()) / Math.sqrt(features);
+    ellipsoid[k * (features + 1)] = 1 + 0.5 * rng.uniform();
+  }
+  const immutable = Array.from({ length: Math.floor(features / 10) }, (_, k) => 10 * k);
+  const kernels = chooseKernels("wasm");
+  const ask = (name: string, moves: MoveOptions): Case => {
+    const prepared = prepareWorstCase(quadratic, { ...moves, kernels });
+    const radius = 0.25 * Math.sqrt(features);
+    return { name, units: samples, run: () => prepared.solve(points, labels, radius, { points: false }) };
+  };
+  const rows = await compare(
+    [
+      ask("ball", {}),
+      ask(`${immutable.length} features immutable`, { immutable }),
+      ask("ellipsoid", { ellipsoid }),
+      ask("both", { ellipsoid, immutable }),
+    ],
+    { repeats: context.quick ? 1 : 7 },
+  );
+  const title = `${features} features, values only, after the shared decomposition (wasm): what may move`;
+  context.report({ title, unit: unit.microseconds, rows });
 }
 
 /** Exact distances to the decision boundary (solvers.md 6), decomposition included. */

@@ -1,39 +1,51 @@
 // Worst cases over D = P z, ||z|| <= r (math.md 12.4): those over the ball in the coordinates x = P t. What rounding does to
 // t = P^-1 x, to P'QP and to P'q is taken off, so that values stay lower bounds.
 
-import type { NumericBatch } from "@worstcase/core";
-import { pointsInEllipsoid, quadraticInEllipsoid } from "../ellipsoid.js";
-import { checkPoints } from "../inputs.js";
-import { displaceRows, type MoveSet } from "../moveSet.js";
+import type { Kernels } from "@worstcase/linalg";
+import { createEllipsoidRows, type EllipsoidRows, quadraticInEllipsoid } from "../ellipsoid.js";
+import { checkPoints, checkSignLabels } from "../inputs.js";
 import type { Quadratic } from "../quadratic.js";
 import { unitRoundoff } from "./rotatedForm.js";
-import type { WorstCase, WorstCaseOracle } from "./worstCase.js";
+import { radiusValue, type WorstCase, type WorstCaseOracle } from "./worstCase.js";
 
 /** `inner` makes the oracle of the transformed quadratic. */
 export function prepareEllipsoid(
   quadratic: Quadratic,
-  set: MoveSet,
   shape: Float64Array,
+  kernels: Kernels,
   inner: (transformed: Quadratic) => WorstCaseOracle,
 ): WorstCaseOracle {
-  const oracle = inner(quadraticInEllipsoid(quadratic, shape));
+  const oracle = inner(quadraticInEllipsoid(quadratic, shape, kernels));
   const error = transformError(quadratic, shape);
   const d = quadratic.dimension;
+  let rows: EllipsoidRows | null = null;
   return {
     ...oracle,
     quadratic,
-    solve(points, labels, radius, options): WorstCase {
-      checkPoints(points, "points", d);
-      const inside: NumericBatch = pointsInEllipsoid(points, shape);
-      const result = oracle.solve(inside, labels, radius, options);
-      const reach = typeof radius === "object" ? radius.value : radius;
-      for (let i = 0; i < result.values.length; i++) {
-        let square = 0;
-        for (let k = i * d; k < (i + 1) * d; k++) square += inside.data[k] * inside.data[k];
-        result.values[i] -= error(Math.sqrt(square) + reach);
+    solve(points, labels, radius, { points: wanted = true } = {}): WorstCase {
+      const [samples] = checkPoints(points, "points", d);
+      checkSignLabels(labels, samples);
+      const reach = radiusValue(radius);
+      rows ??= createEllipsoidRows(shape, d, kernels);
+      const values = new Float64Array(samples);
+      const multipliers = new Float64Array(samples);
+      const perturbations = wanted ? new Float64Array(samples * d) : undefined;
+      for (let from = 0; from < samples; from += rows.block) {
+        const count = Math.min(rows.block, samples - from);
+        const inside = { data: rows.load(points, from, count).subarray(0, count * d), shape: [count, d] };
+        const own = Float64Array.from({ length: count }, (_, t) => labels[from + t]);
+        const found = oracle.solve(inside, own, reach, { points: wanted });
+        const lengths = rows.lengths(count);
+        for (let t = 0; t < count; t++) {
+          values[from + t] = found.values[t] - error(lengths[t] + reach);
+          multipliers[from + t] = found.multipliers[t];
+        }
+        if (found.perturbations) {
+          rows.displace(found.perturbations, count);
+          perturbations?.set(found.perturbations, from * d);
+        }
       }
-      if (result.perturbations) displaceRows(set, result.perturbations, result.values.length);
-      return result;
+      return perturbations ? { values, multipliers, perturbations } : { values, multipliers };
     },
   };
 }

@@ -1,6 +1,7 @@
 // Points as seen by an adversary that moves some features only (math.md 12.5). With M the moving and F the fixed features, z = x_M + D,
 //   f = z'Q_MM z + l'z + c,   l = q_M + 2 Q_MF x_F,   c = s + q_F'x_F + x_F'Q_FF x_F
-// so Q_MM is decomposed once and every sample has a linear part and a constant of its own.
+// so Q_MM is decomposed once and every sample has a linear part and a constant of its own. In the eigenbasis B of Q_MM the linear part
+// is B l = B q_M + (2 B Q_MF) x_F, whose matrix is made once: a row costs the products of a ball and no more.
 // points: [samples, features]   moving: ascending indices, [m]
 
 import type { NumericBatch } from "@worstcase/core";
@@ -10,7 +11,7 @@ import { type BallRows, ballRowsSizes, createBallRows } from "./ballRows.js";
 import { type RotatedForm, rotate } from "./rotatedForm.js";
 
 /** Rows handled at a time. */
-export const movingBlock = 256;
+export const movingBlock = 512;
 
 export interface MovingRows {
   /** Of Q_MM, with q_M as its linear part. */
@@ -48,12 +49,12 @@ export function createMovingRows(
   const { rank, basis } = form;
   const F = fixed.length;
   const sizes = [
-    ...[2 * movingBlock * m, rank * m, 2 * movingBlock * rank, movingBlock * rank],
-    ...[F * m, F * F, movingBlock * F, movingBlock * F],
+    ...[movingBlock * m, rank * m, movingBlock * rank, movingBlock * rank, movingBlock * rank],
+    ...[F * m, F * rank, F * F, movingBlock * F, movingBlock * F],
   ];
   const workspace = kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(movingBlock, rank)));
   const arrays = sizes.map((size) => workspace.float64(size));
-  const [both, axes, products, moves, across, within, held, lines] = arrays;
+  const [own, axes, rotated, linear, moves, across, turned, within, held, lines] = arrays;
   axes.set(basis);
   fixed.forEach((f, a) => {
     for (let k = 0; k < m; k++) across[a * m + k] = 2 * Q[f * d + moving[k]];
@@ -61,13 +62,12 @@ export function createMovingRows(
       within[a * F + b] = Q[f * d + g];
     });
   });
+  if (rank > 0 && F > 0) workspace.gemm(false, true, F, rank, m, 1, across, m, axes, m, 0, turned, rank);
   const constants = new Float64Array(movingBlock);
   const lengths = new Float64Array(movingBlock);
-  const linear = products.subarray(movingBlock * rank);
-  const slopes = both.subarray(movingBlock * m);
   return {
     form,
-    rotated: products,
+    rotated,
     linear,
     constants,
     lengths,
@@ -78,19 +78,24 @@ export function createMovingRows(
     sizeAcross: norm(across),
     sizeSlope: norm(Float64Array.from(moving, (k) => q[k])),
     load(points, from, count) {
-      for (let i = 0; i < count; i++) {
-        const x = points.data.subarray((from + i) * d, (from + i + 1) * d);
+      const { data } = points;
+      for (let i = 0, at = from * d; i < count; i++, at += d) {
         let square = 0;
-        for (const value of x) square += value * value;
-        lengths[i] = Math.sqrt(square);
-        for (let a = 0; a < F; a++) held[i * F + a] = x[fixed[a]];
-        for (let k = 0; k < m; k++) {
-          both[i * m + k] = x[moving[k]];
-          slopes[i * m + k] = q[moving[k]];
+        for (let a = 0; a < F; a++) {
+          const value = data[at + fixed[a]];
+          held[i * F + a] = value;
+          square += value * value;
         }
+        for (let k = 0, p = i * m; k < m; k++, p++) {
+          const value = data[at + moving[k]];
+          own[p] = value;
+          square += value * value;
+        }
+        lengths[i] = Math.sqrt(square);
+        linear.set(form.linear, i * rank);
       }
       if (F > 0) {
-        workspace.gemm(false, false, count, m, F, 1, held, F, across, m, 1, slopes, m);
+        if (rank > 0) workspace.gemm(false, false, count, rank, F, 1, held, F, turned, rank, 1, linear, rank);
         workspace.gemm(false, false, count, F, F, 1, held, F, within, F, 0, lines, F);
       }
       for (let i = 0; i < count; i++) {
@@ -99,15 +104,14 @@ export function createMovingRows(
         constants[i] = constant;
       }
       if (rank === 0) return;
-      workspace.gemm(false, true, count, rank, m, 1, both, m, axes, m, 0, products, rank);
-      workspace.gemm(false, true, count, rank, m, 1, slopes, m, axes, m, 0, linear, rank);
+      workspace.gemm(false, true, count, rank, m, 1, own, m, axes, m, 0, rotated, rank);
     },
     writeMoves(count, target, from) {
       if (rank === 0) return;
       // The points are not needed any more.
-      workspace.gemm(false, false, count, m, rank, 1, moves, rank, axes, m, 0, both, m);
+      workspace.gemm(false, false, count, m, rank, 1, moves, rank, axes, m, 0, own, m);
       for (let i = 0; i < count; i++) {
-        for (let k = 0; k < m; k++) target[(from + i) * d + moving[k]] = both[i * m + k];
+        for (let k = 0; k < m; k++) target[(from + i) * d + moving[k]] = own[i * m + k];
       }
     },
   };

@@ -68,7 +68,7 @@ export function prepareWorstCase(
 export function prepareOver(quadratic: Quadratic, set: MoveSet | null, kernels: Kernels): WorstCaseOracle {
   if (set?.shape) {
     const plain = set.fixed.length === 0 ? null : { ...set, shape: null };
-    return prepareEllipsoid(quadratic, set, set.shape, (own) => prepareOver(own, plain, kernels));
+    return prepareEllipsoid(quadratic, set.shape, kernels, (own) => prepareOver(own, plain, kernels));
   }
   if (set) {
     const oracle = prepareMoving(quadratic, set.moving, kernels);
