@@ -8,12 +8,12 @@ import { workspaceSize } from "@worstcase/linalg";
 import { displaceRows, type MoveSet, projectRows } from "../moveSet.js";
 import { ballRowsSizes, createBallRows, trainingTolerance } from "../worstCase/ballRows.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
-import type { AttackState, Objective, ObjectiveProblem, Smoothing } from "./objective.js";
-import { everyRow } from "./rowSource.js";
+import { blockObjective, createFrame, scatterRows, weighProducts } from "./blockObjective.js";
+import type { Objective, ObjectiveProblem, Smoothing } from "./objective.js";
 import { createSmoothedSolver, refreshGaps, solveSmoothedRows } from "./smoothedTrustRegion.js";
 
 export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): Objective {
-  const { data, labels, hingeWeights, radius, beta, activation } = problem;
+  const { data, labels, radius, beta, activation } = problem;
   const { samples: n, dimension: d, maxNeurons } = data;
   const { blockRows: block, moves, basis: displacements } = data.buffers;
   const { a, b, c } = activation;
@@ -34,19 +34,15 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
   const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
   const solver = createSmoothedSolver(form);
   const projected = new Float64Array(K * d);
-  const lengths = new Float64Array(K);
-  const spread = new Float64Array(maxRank);
-  const [blockLabels, blockMargins] = [0, 0].map(() => new Float64Array(block));
-  const everything = everyRow(n);
-  const state: AttackState = { rank: 0, weights: new Float64Array(n), margins: new Float64Array(n), variances: null };
-  let variances: Float64Array | null = null;
-  let blockVariances: Float64Array | null = null;
-  let chosen = everything;
-  let evaluations = 0;
-  let rows = 0;
+  const frame = createFrame(n, block, K, maxRank);
+  const { state, lengths, spread, labels: blockLabels, margins: blockMargins } = frame;
+
+  let network: { readonly signs: Float64Array; readonly size: number } = { signs: new Float64Array(0), size: 0 };
 
   /** Eigenbasis of the directions that the adversary sees; -1 when the eigenproblem failed. */
   function decompose(neurons: Float64Array, signs: Float64Array, count: number): number {
+    network = { signs, size: count };
+    vectors.set(neurons.subarray(0, count * d));
     projected.set(neurons.subarray(0, count * d));
     projectRows(set, projected, count);
     orthonormalise(projected, count, d, span);
@@ -88,8 +84,10 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
   }
 
   /** Attacks `count` samples of the list from position `from`. */
-  function attackBlock(from: number, count: number, signs: Float64Array, size: number, smoothing: Smoothing): void {
-    const rank = form.rank;
+  function attackBlock(from: number, count: number, smoothing: Smoothing): void {
+    const { chosen, variances } = frame;
+    const { signs, size } = network;
+    const { rank } = form;
     data.rows.gather(chosen, from, count, points);
     workspace.gemm(false, true, count, size, d, 1, points, d, vectors, d, 0, products, size);
     // f(x_i) into the margins for now, and what each neuron adds to the half slope in place of v_j'x_i.
@@ -112,42 +110,22 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
       );
       for (let t = 0; t < count; t++) blockMargins[t] = ballRows.values[t];
     }
-    for (let t = 0; blockVariances && state.variances && t < count; t++) {
+    for (let t = 0; variances && state.variances && t < count; t++) {
       for (let k = 0; k < rank; k++) form.linear[k] = slopes[t * rank + k];
       form.constant = blockMargins[t];
       const [first, end] = [t * rank, (t + 1) * rank];
       const own = {
         value: blockMargins.subarray(t, t + 1),
         perturbation: blockMoves.subarray(first, end),
-        variances: blockVariances.subarray(first, end),
+        variances: variances.subarray(first, end),
       };
       solveSmoothedRows(solver, origin, blockLabels.subarray(t, t + 1), 1, radius, smoothing.mu, smoothing.rho, own);
     }
-    for (let t = 0; t < count; t++) {
-      const i = chosen[from + t];
-      state.margins[i] = blockMargins[t];
-      for (let k = 0; k < rank; k++) {
-        moves[i * rank + k] = blockMoves[t * rank + k];
-        if (state.variances && blockVariances) state.variances[i * rank + k] = blockVariances[t * rank + k];
-      }
-    }
+    scatterRows(blockMoves, moves, frame, from, count, rank);
+    if (variances && state.variances) scatterRows(variances, state.variances, frame, from, count, rank);
+    for (let t = 0; t < count; t++) state.margins[chosen[from + t]] = blockMargins[t];
   }
 
-  /** Hinge part of the value over a block; fills p. */
-  function hinge(from: number, count: number, width: number): number {
-    let total = 0;
-    for (let t = 0; t < count; t++) {
-      const i = chosen[from + t];
-      const missing = 1 - blockMargins[t];
-      const share = missing > 0 ? (missing < width ? missing / width : 1) : 0;
-      state.weights[i] = hingeWeights[i] * share;
-      if (Number.isNaN(missing)) return Number.NaN;
-      if (share > 0) total += hingeWeights[i] * (share < 1 ? 0.5 * share * missing : missing - 0.5 * width);
-    }
-    return total;
-  }
-
-  /** Adds the block's share of the moments; returns sum p_i y_i. */
   function addMoments(from: number, count: number, neurons: number): number {
     const rank = form.rank;
     const width = neurons + 1;
@@ -156,17 +134,7 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
     if (rank > 0) {
       workspace.gemm(false, true, count, neurons, rank, 1, blockMoves, rank, coordinates, rank, 1, products, width);
     }
-    let constant = 0;
-    for (let t = 0; t < count; t++) {
-      const py = state.weights[chosen[from + t]] * blockLabels[t];
-      const row = t * width;
-      for (let j = 0; j < neurons; j++) products[row + j] *= py;
-      products[row + neurons] = py;
-      constant += py;
-      if (blockVariances && state.variances && py !== 0) {
-        for (let k = 0; k < rank; k++) spread[k] += py * blockVariances[t * rank + k];
-      }
-    }
+    const constant = weighProducts(frame, products, from, count, neurons);
     workspace.gemm(true, false, width, d, count, 1, products, width, points, d, 1, stacked, d);
     if (rank > 0) {
       workspace.gemm(true, false, width, rank, count, 1, products, width, blockMoves, rank, 1, smallGradient, rank);
@@ -203,48 +171,14 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
     }
   }
 
-  return {
-    problem,
-    state,
-    get evaluations() {
-      return evaluations;
+  return blockObjective(problem, frame, {
+    decompose,
+    attackBlock,
+    startMoments(count) {
+      stacked.fill(0, 0, (count + 1) * d);
+      smallGradient.fill(0, 0, (count + 1) * form.rank);
     },
-    get rows() {
-      return rows;
-    },
-    restrict(samples) {
-      chosen = samples ?? everything;
-      state.weights.fill(0);
-    },
-    evaluate(neurons, signs, count, smoothing, gradient) {
-      evaluations++;
-      rows += chosen.length;
-      vectors.set(neurons.subarray(0, count * d));
-      const rank = decompose(neurons, signs, count);
-      if (rank < 0) return Number.POSITIVE_INFINITY;
-      state.rank = rank;
-      const smoothed = smoothing.mu > 0 && radius > 0 && rank > 0;
-      if (smoothed) {
-        variances ??= new Float64Array(n * maxRank);
-        blockVariances ??= new Float64Array(block * maxRank);
-        spread.fill(0);
-      }
-      state.variances = smoothed ? variances : null;
-      if (gradient) {
-        stacked.fill(0, 0, (count + 1) * d);
-        smallGradient.fill(0, 0, (count + 1) * rank);
-      }
-      let value = 0;
-      let constant = 0;
-      for (let from = 0; from < chosen.length; from += block) {
-        const size = Math.min(block, chosen.length - from);
-        attackBlock(from, size, signs, count, smoothing);
-        value += hinge(from, size, smoothing.width);
-        if (gradient) constant += addMoments(from, size, count);
-      }
-      for (let j = 0; j < count; j++) value += beta * lengths[j] * lengths[j];
-      if (gradient) writeGradient(neurons, signs, count, constant, gradient);
-      return value;
-    },
-  };
+    addMoments,
+    writeGradient,
+  });
 }

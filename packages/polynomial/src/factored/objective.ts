@@ -10,8 +10,8 @@ import type { Activation } from "../activation.js";
 import type { MoveSet } from "../moveSet.js";
 import { trainingTolerance } from "../worstCase/ballRows.js";
 import { allocateSpan, orthonormalise } from "../worstCase/span.js";
+import { blockObjective, createFrame, scatterRows, weighProducts } from "./blockObjective.js";
 import { createMovingObjective } from "./movingObjective.js";
-import { everyRow } from "./rowSource.js";
 import { createSmoothedSolver, refreshGaps, solveSmoothedRows } from "./smoothedTrustRegion.js";
 import type { TrainingData } from "./trainingData.js";
 
@@ -73,7 +73,7 @@ export interface Objective {
 
 export function createObjective(problem: ObjectiveProblem): Objective {
   if (problem.set) return createMovingObjective(problem, problem.set);
-  const { data, labels, hingeWeights, radius, beta, activation } = problem;
+  const { data, labels, radius, beta, activation } = problem;
   const { samples: n, dimension: d, maxNeurons } = data;
   const { workspace, blockRows, points, rotated, blockMoves, products, ballRows } = data.buffers;
   const { moves, basis, small, smallValues, gradient: stacked, smallGradient, coordinates } = data.buffers;
@@ -81,18 +81,9 @@ export function createObjective(problem: ObjectiveProblem): Objective {
   const maxRank = span.stride;
   const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
   const solver = createSmoothedSolver(form);
-  const lengths = new Float64Array(maxNeurons);
   const smallLinear = new Float64Array(maxRank);
-  const spread = new Float64Array(maxRank);
-  const blockLabels = new Float64Array(blockRows);
-  const blockMargins = new Float64Array(blockRows);
-  const everything = everyRow(n);
-  const state: AttackState = { rank: 0, weights: new Float64Array(n), margins: new Float64Array(n), variances: null };
-  let variances: Float64Array | null = null;
-  let blockVariances: Float64Array | null = null;
-  let chosen = everything;
-  let evaluations = 0;
-  let rows = 0;
+  const frame = createFrame(n, blockRows, maxNeurons, maxRank);
+  const { state, lengths, spread, labels: blockLabels, margins: blockMargins } = frame;
 
   /** Span of the neurons, its eigenbasis, and the neurons' coordinates in it. */
   function decompose(neurons: Float64Array, signs: Float64Array, count: number): number {
@@ -141,67 +132,31 @@ export function createObjective(problem: ObjectiveProblem): Objective {
     return rank;
   }
 
-  /** Attacks `count` samples of the list from position `from`: margins, moves and variances. */
-  function attackBlock(from: number, count: number, rank: number, { mu, rho }: Smoothing): void {
+  function attackBlock(from: number, count: number, { mu, rho }: Smoothing): void {
+    const { chosen, variances } = frame;
+    const { rank } = form;
     data.rows.gather(chosen, from, count, points);
     for (let t = 0; t < count; t++) blockLabels[t] = labels[chosen[from + t]];
     if (rank > 0) workspace.gemm(false, true, count, rank, d, 1, points, d, basis, d, 0, rotated, rank);
-    if (state.variances && blockVariances) {
-      const results = { value: blockMargins, perturbation: blockMoves, variances: blockVariances };
+    if (state.variances && variances) {
+      const results = { value: blockMargins, perturbation: blockMoves, variances };
       solveSmoothedRows(solver, rotated, blockLabels, count, radius, mu, rho, results);
-      scatter(blockVariances, state.variances, from, count, rank);
+      scatterRows(variances, state.variances, frame, from, count, rank);
     } else {
       ballRows.solve(form, rotated, count, blockLabels, radius, trainingTolerance, blockMoves);
       for (let t = 0; t < count; t++) blockMargins[t] = ballRows.values[t];
     }
-    scatter(blockMoves, moves, from, count, rank);
+    scatterRows(blockMoves, moves, frame, from, count, rank);
     for (let t = 0; t < count; t++) state.margins[chosen[from + t]] = blockMargins[t];
   }
 
-  function scatter(source: Float64Array, target: Float64Array, from: number, count: number, rank: number): void {
-    for (let t = 0, p = 0; t < count; t++) {
-      for (let k = 0, q = chosen[from + t] * rank; k < rank; k++) target[q + k] = source[p++];
-    }
-  }
-
-  /** Hinge part of the value over a block; fills p. */
-  function hinge(from: number, count: number, width: number): number {
-    let total = 0;
-    for (let t = 0; t < count; t++) {
-      const i = chosen[from + t];
-      const m = 1 - blockMargins[t];
-      const kappa = hingeWeights[i];
-      if (!(m > 0)) {
-        state.weights[i] = 0;
-        if (Number.isNaN(m)) total = Number.NaN;
-      } else if (m < width) {
-        state.weights[i] = (kappa * m) / width;
-        total += (0.5 * kappa * m * m) / width;
-      } else {
-        state.weights[i] = kappa;
-        total += kappa * (m - 0.5 * width);
-      }
-    }
-    return total;
-  }
-
-  /** Adds the block's share of the moments; returns sum p_i y_i. */
-  function addMoments(from: number, count: number, neurons: number, rank: number): number {
+  function addMoments(from: number, count: number, neurons: number): number {
+    const { rank } = form;
     const width = neurons + 1;
     // z_i in the span, then v_j'z_i.
     for (let t = 0, end = count * rank; t < end; t++) rotated[t] += blockMoves[t];
     workspace.gemm(false, true, count, neurons, rank, 1, rotated, rank, coordinates, rank, 0, products, width);
-    let constant = 0;
-    for (let t = 0; t < count; t++) {
-      const py = state.weights[chosen[from + t]] * blockLabels[t];
-      const row = t * width;
-      for (let j = 0; j < neurons; j++) products[row + j] *= py;
-      products[row + neurons] = py;
-      constant += py;
-      if (blockVariances && state.variances && py !== 0) {
-        for (let k = 0; k < rank; k++) spread[k] += py * blockVariances[t * rank + k];
-      }
-    }
+    const constant = weighProducts(frame, products, from, count, neurons);
     workspace.gemm(true, false, width, d, count, 1, products, width, points, d, 1, stacked, d);
     workspace.gemm(true, false, width, rank, count, 1, products, width, blockMoves, rank, 1, smallGradient, rank);
     return constant;
@@ -211,10 +166,10 @@ export function createObjective(problem: ObjectiveProblem): Objective {
     neurons: Float64Array,
     signs: Float64Array,
     count: number,
-    rank: number,
     constant: number,
     gradient: Float64Array,
   ): void {
+    const { rank } = form;
     const width = count + 1;
     if (state.variances) {
       for (let j = 0; j < count; j++) {
@@ -239,47 +194,14 @@ export function createObjective(problem: ObjectiveProblem): Objective {
     }
   }
 
-  return {
-    problem,
-    state,
-    get evaluations() {
-      return evaluations;
+  return blockObjective(problem, frame, {
+    decompose,
+    attackBlock,
+    startMoments(count) {
+      stacked.fill(0, 0, (count + 1) * d);
+      smallGradient.fill(0, 0, (count + 1) * form.rank);
     },
-    get rows() {
-      return rows;
-    },
-    restrict(samples) {
-      chosen = samples ?? everything;
-      state.weights.fill(0);
-    },
-    evaluate(neurons, signs, count, smoothing, gradient) {
-      evaluations++;
-      rows += chosen.length;
-      const rank = decompose(neurons, signs, count);
-      if (rank < 0) return Number.POSITIVE_INFINITY;
-      state.rank = rank;
-      const smoothed = smoothing.mu > 0 && radius > 0 && rank > 0;
-      if (smoothed) {
-        variances ??= new Float64Array(n * maxRank);
-        blockVariances ??= new Float64Array(blockRows * maxRank);
-        spread.fill(0);
-      }
-      state.variances = smoothed ? variances : null;
-      if (gradient) {
-        stacked.fill(0, 0, (count + 1) * d);
-        smallGradient.fill(0, 0, (count + 1) * rank);
-      }
-      let value = 0;
-      let constant = 0;
-      for (let from = 0; from < chosen.length; from += blockRows) {
-        const size = Math.min(blockRows, chosen.length - from);
-        attackBlock(from, size, rank, smoothing);
-        value += hinge(from, size, smoothing.width);
-        if (gradient) constant += addMoments(from, size, count, rank);
-      }
-      for (let j = 0; j < count; j++) value += beta * lengths[j] * lengths[j];
-      if (gradient) writeGradient(neurons, signs, count, rank, constant, gradient);
-      return value;
-    },
-  };
+    addMoments,
+    writeGradient,
+  });
 }
