@@ -12,6 +12,7 @@ import {
 } from "@worstcase/core";
 import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg";
 import { type Activation, checkActivation, paperActivation } from "./activation.js";
+import { classMasses, hidesAll, zeroNetwork } from "./beyondAllPoints.js";
 import { chooseMethod, type Method } from "./exact/chooseMethod.js";
 import type { IterationReport } from "./exact/interiorPoint.js";
 import { type ExactState, type ExactStatus, trainExact } from "./exact/trainExact.js";
@@ -239,6 +240,11 @@ function fitAny(
   };
 
   const factored = (tolerance: number): Trained & { status: FactoredStatus } => {
+    if (set === null && hidesAll(rows, classMasses(labels, weights), radius, activation)) {
+      const none = { iterations: 0, evaluations: 0, workingSet: null, state: null };
+      const warmStart = options.warmStart ? "rejected" : "none";
+      return { status: "zero-optimal", ...zeroNetwork(weights, features, activation), ...none, warmStart };
+    }
     const data = prepared ?? prepareRows(rows, points, { kernels, maxNeurons: options.maxNeurons });
     const settings = {
       tolerance,

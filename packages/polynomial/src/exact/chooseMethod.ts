@@ -58,7 +58,11 @@ export function chooseMethod(request: MethodRequest): MethodChoice {
 }
 
 /** Whether the exact trainer solves this size in memory of about a gigabyte and seconds an iteration. */
-function exactFits({ samples, features, radius }: Pick<MethodRequest, "samples" | "features" | "radius">): boolean {
+export function exactFits({
+  samples,
+  features,
+  radius,
+}: Pick<MethodRequest, "samples" | "features" | "radius">): boolean {
   const p = features + 1;
   const entries = (p * (p + 1)) / 2;
   const operations = 4 * samples * entries * entries + entries ** 3 / 3 + 40 * samples * p ** 3;

@@ -17,6 +17,7 @@ import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic
 import type { ObjectiveParts } from "../robustObjective.js";
 import { prepareOver } from "../worstCase/worstCase.js";
 import { type Guess, guessNetwork } from "./guessNetwork.js";
+import { innerRadius } from "./innerRadius.js";
 import { type InteriorStart, type InteriorState, type IterationReport, solveInterior } from "./interiorPoint.js";
 import { mergeSamples, subset } from "./mergeSamples.js";
 import { polishDual } from "./polishDual.js";
@@ -83,12 +84,6 @@ export interface ExactHooks {
   readonly onIteration: (report: IterationReport) => void;
 }
 
-/** Share of the points' size below which a radius is treated as zero inside the solver (the checks use it as given). */
-const negligibleRadius = 1e-7;
-/** Multiple of the points' size beyond which a larger radius changes no digit of the optimum, but costs the solver its own. */
-const hugeRadius = 1e4;
-/** The same where immutable features leave something to learn, which then is all of it. */
-const hugeBesideFixed = 200;
 /** Margin below which the guess keeps a sample: 1.05 missed some on three of twelve instances, which costs a second solve. */
 const guessMargin = 1.15;
 /** Ratios of radius and beta to the earlier fit's within which its iterate is used. */
@@ -104,10 +99,8 @@ export function trainExact(problem: ExactProblem, settings: ExactSettings, hooks
   const d = problem.points.shape[1];
   const samples = mergeSamples(problem);
   const { count: n, batch } = samples;
-  // Within a ball this large nothing is left to learn already, and attacks that stay in it serve for any larger one.
   const held = set !== null && set.fixed.length > 0;
-  const largest = (held ? hugeBesideFixed : hugeRadius) * samples.scale * (set?.inverseSize ?? 1);
-  const inner = radius < negligibleRadius * samples.scale ? 0 : largest > 0 ? Math.min(radius, largest) : radius;
+  const inner = innerRadius(radius, samples.scale, set);
   const shape = lossShape(loss);
   const pruning = 0.1 * settings.tolerance;
   const hard = samples.required.some((flag) => flag !== 0);

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { createRng, predictedClasses } from "@worstcase/core";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { batch, normals } from "../../test/support.js";
 import { createPolynomialClassifier } from "../classifier.js";
+import { fitPolynomial } from "../fit.js";
 import { pairwiseWorstMargins } from "../pairwise.js";
 import { quadraticFromNeurons } from "../quadratic.js";
 import { bestConstantObjective } from "./bestConstant.js";
@@ -233,4 +234,39 @@ test("edge cases: one feature, duplicates with different labels, a huge radius, 
     expect(Number.isFinite(scaled.objective.total)).toBe(true);
     expect(scaled.lowerBound).toBeLessThanOrEqual(scaled.objective.total);
   }
+});
+
+describe("two classes of a size the exact trainer solves", () => {
+  const [n, d] = [80, 4];
+  const rng = createRng(3);
+  const data = normals(rng, n * d);
+  const labels = Int32Array.from({ length: n }, (_, i) =>
+    data[i * d] + data[i * d + 1] ** 2 + 0.2 * rng.normal() > 0.5 ? 1 : 0,
+  );
+  const points = batch(data, d);
+  const signs = Float64Array.from(labels, (label) => (label === 1 ? 1 : -1));
+
+  test("where the joint trainer stalls the exact one closes the gap, on the same optimum as one score", () => {
+    for (const options of [
+      { radius: 1, beta: 1e-3, tolerance: 1e-5 },
+      { radius: 0.1, beta: 1e-5, tolerance: 1e-5 },
+    ]) {
+      const fit = fitPairwise(points, labels, 2, { ...options, classWeights: "balanced" });
+      expect(fit.handedOver?.gap).toBeGreaterThan(1e-5);
+      expect(fit.gap).toBeLessThanOrEqual(1e-5);
+      const one = fitPolynomial(points, signs, { ...options, classWeights: "balanced" });
+      expect(fit.lowerBound).toBeLessThanOrEqual(one.objective.total);
+      expect(one.lowerBound).toBeLessThanOrEqual(fit.objective.total);
+      for (const { weights: alphas } of fit.networks) for (const alpha of alphas) expect(alpha).toBeGreaterThan(0);
+    }
+  });
+
+  test("with a bias, immutable features and an ellipsoid it is the same problem", () => {
+    const ellipsoid = Float64Array.from({ length: d * d }, (_, e) => (e % (d + 1) === 0 ? 1 + e / 10 : 0));
+    const options = { radius: 0.8, beta: 1e-5, bias: 1, immutable: [1], ellipsoid, tolerance: 1e-4 };
+    const fit = fitPairwise(points, labels, 2, options);
+    expect(fit.handedOver).not.toBeNull();
+    expect(fit.gap).toBeLessThanOrEqual(1e-4);
+    expect(fit.networks[0].directions.length).toBe(fit.networks[0].weights.length * (d + 1));
+  });
 });

@@ -18,17 +18,21 @@ import {
 import type { KernelRequest, Kernels } from "@worstcase/linalg";
 import { chooseKernels } from "@worstcase/linalg";
 import { type Activation, checkActivation, paperActivation } from "../activation.js";
+import { hidesAll, roundedDown } from "../beyondAllPoints.js";
+import { exactFits } from "../exact/chooseMethod.js";
+import { rowsOf } from "../factored/rowSource.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints } from "../inputs.js";
 import { type MoveOptions, moveSetOf, movesOf } from "../moveSet.js";
 import { pairwiseWorstMargins } from "../pairwise.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import { radiusValue } from "../worstCase/worstCase.js";
 import type { DirectionSet, FactoredNetwork } from "./adversary.js";
+import { asOneScore } from "./asOneScore.js";
 import { bestConstantObjective } from "./bestConstant.js";
 import { wholeSphere } from "./directionSets.js";
 import { createPairAdversary } from "./pairAdversary.js";
 import { evaluateRows, type RowLoss } from "./rowLoss.js";
-import { type JointRound, type JointStatus, trainJoint } from "./trainJoint.js";
+import { type JointOutcome, type JointRound, type JointStatus, trainJoint } from "./trainJoint.js";
 
 export type PairwiseLoss = "weston-watkins" | "crammer-singer";
 
@@ -70,7 +74,9 @@ export interface PairwiseFitOptions extends WorkOptions<PairwiseRoundEvent>, Mov
 }
 
 export interface PairwiseFit {
-  readonly status: JointStatus;
+  readonly status: JointStatus | "iteration-limit";
+  /** What the joint trainer had reached when the exact one took over (two classes of a size it solves), else null. */
+  readonly handedOver: { readonly status: JointStatus; readonly gap: number } | null;
   /** Exact robust objective of `quadratics`, evaluated anew from the data: hinge + regulariser. */
   readonly objective: { readonly total: number; readonly hinge: number; readonly regulariser: number };
   /** No set of networks has a smaller objective. */
@@ -175,17 +181,30 @@ export function fitScores(
     set,
   );
   const directions = makeDirections(width, kernels);
-  const outcome = trainJoint(
-    { adversary, directions, loss: rowLoss, kappa, beta, maxNeuronsPerBlock: maxNeuronsPerClass, kernels },
-    {
-      tolerance,
-      maxRounds,
-      stepsPerRound,
-      maxEvaluations,
-      timeLimitSeconds: timeLimitSeconds ?? Number.POSITIVE_INFINITY,
-    },
-    { signal: options.signal, onRound: (report) => options.onEvent?.({ type: "round", ...report }) },
-  );
+  const classMass = new Float64Array(classCount);
+  for (let i = 0; i < n; i++) classMass[labels[i]] += kappa[i];
+  const hidden = set === null && bias === 0 && hidesAll(rowsOf(features), classMass, radius, activation);
+  const first = hidden
+    ? zeroOutcome(kappa, rowLoss === "sum" ? classCount - 1 : 1)
+    : trainJoint(
+        { adversary, directions, loss: rowLoss, kappa, beta, maxNeuronsPerBlock: maxNeuronsPerClass, kernels },
+        {
+          tolerance,
+          maxRounds,
+          stepsPerRound,
+          maxEvaluations,
+          timeLimitSeconds: timeLimitSeconds ?? Number.POSITIVE_INFINITY,
+        },
+        { signal: options.signal, onRound: (report) => options.onEvent?.({ type: "round", ...report }) },
+      );
+  const reached = (first.upper - first.lower) / Math.max(first.upper, Number.MIN_VALUE);
+  const spent = first.status === "evaluation-limit" && options.maxEvaluations === undefined;
+  const mayHandOver =
+    classCount === 2 && makeDirections === wholeSphere && exactFits({ samples: n, features: width, radius });
+  const takesOver = mayHandOver && reached > tolerance && (first.status === "stalled" || spent);
+  const left = (timeLimitSeconds ?? Number.POSITIVE_INFINITY) - (performance.now() - started) / 1000;
+  const outcome = takesOver ? asOneScore(first, { features, labels, kappa, bias, beta, radius, left }, options) : first;
+  const handedOver = takesOver ? { status: first.status, gap: reached } : null;
   const scores = scoresOf(outcome.network, classCount, width, activation);
   const networks = scores.map(({ neurons }) => neurons as Neurons);
   const quadratics = bias === 0 ? scores : scores.map((score) => fixLast(score, bias));
@@ -201,8 +220,6 @@ export function fitScores(
   const regulariser = beta * mass;
   const total = hinge + regulariser;
   const gap = (total - outcome.lower) / total;
-  const classMass = new Float64Array(classCount);
-  for (let i = 0; i < n; i++) classMass[labels[i]] += kappa[i];
   const constantObjective = bestConstantObjective(classMass, rowLoss);
   const collapsed = constantObjective > 0 && total >= collapseShare * constantObjective;
   const warnings: Warning[] = [];
@@ -221,6 +238,7 @@ export function fitScores(
   }
   return {
     status: outcome.status,
+    handedOver,
     objective: { total, hinge, regulariser },
     lowerBound: outcome.lower,
     gap,
@@ -272,6 +290,20 @@ function fixLast({ dimension, Q, q, s }: Quadratic, value: number): Quadratic {
     for (let l = 0; l < d; l++) rest[k * d + l] = Q[k * n + l];
   }
   return { dimension: d, Q: rest, q: slope, s: s + value * (q[d] + value * Q[d * n + d]) };
+}
+
+/** The zero network, where it is known to be optimal; `rows` losses of 1 for each sample. */
+function zeroOutcome(kappa: Float64Array, rows: number): JointOutcome {
+  const upper = rows * kappa.reduce((sum, mass) => sum + mass, 0);
+  const none = new Float64Array(0);
+  return {
+    status: "zero-optimal",
+    network: { vectors: none, signs: none, blocks: new Int32Array(0), count: 0 },
+    upper,
+    lower: roundedDown(upper, kappa.length),
+    rounds: 0,
+    evaluations: 0,
+  };
 }
 
 /** kappa_i: 1/n times class and sample weights. */

@@ -93,6 +93,12 @@ describe("answers on edge cases", () => {
     const zero = fitRegression(points, new Float64Array(40), { radius: 0.2, beta: 0.01 });
     expect([zero.status, zero.objective.total, zero.gap]).toEqual(["zero-optimal", 0, 0]);
     const far = fitRegression(points, targets, { radius: 1e4, beta: 0.01 });
+    // no network is better than at a smaller radius, and the zero network is as good at any
+    for (const radius of [1e6, 1e9]) {
+      const farther = fitRegression(points, targets, { radius, beta: 0.01 });
+      expect([farther.status, farther.objective.total]).toEqual([far.status, far.objective.total]);
+      expect(farther.gap).toBeLessThanOrEqual(1e-6);
+    }
     expect(far.gap).toBeLessThanOrEqual(1e-6);
     const two = fitRegression(batch(Float64Array.of(1, 2, 1, 2), 2), [1, -1], { radius: 0.1, beta: 0.01 });
     expect(two.objective.total).toBeCloseTo(1, 9);

@@ -10,6 +10,7 @@ import { checkFinite, type NumericBatch, type Radius, SettingError, ShapeError, 
 import type { KernelRequest, Kernels } from "@worstcase/linalg";
 import { type Activation, checkActivation, paperActivation } from "../activation.js";
 import { lowerBound } from "../certificate.js";
+import { innerRadius } from "../exact/innerRadius.js";
 import { type IterationReport, solveInterior } from "../exact/interiorPoint.js";
 import { pruneNetwork } from "../exact/pruneNetwork.js";
 import { resolveKernels } from "../fit.js";
@@ -75,9 +76,6 @@ const known = [
   ...["timeLimitSeconds", "kernels", "signal", "onEvent", "immutable", "ellipsoid"],
 ];
 
-/** As in the exact trainer of classes: a radius that no digit can see is r = 0. */
-const negligibleRadius = 1e-7;
-
 /**
  * Trains on points `[samples, features]` and targets `[samples]`. Interior point only (two blocks a sample): up to about 200
  * samples of 60 features, 5,000 of 10. Throws ShapeError, DataError or SettingError on misuse, ResourceError when it does not
@@ -116,7 +114,7 @@ export function fitRegression(
   for (let i = 0; i < n; i++) square += wanted[i] * wanted[i];
   for (const value of points.data) size += value * value;
   const scale = Math.sqrt(square / n) || 1;
-  const inner = radius < negligibleRadius * Math.sqrt(size / n) ? 0 : radius;
+  const inner = innerRadius(radius, Math.sqrt(size / n), set);
 
   const data = new Float64Array(2 * n * d);
   data.set(points.data);
