@@ -29,6 +29,7 @@ export interface CutSet {
   renew(state: AttackState, samples: Int32Array, weights: Float64Array, keep: number): void;
   /** Fills the columns `from .. to - 1` of the table. */
   fill(directions: Float64Array, signs: Float64Array, from: number, to: number): void;
+  moveColumn(from: number, to: number): void;
   /** The cuts as an attack on the samples, with these weights; shares memory with the cuts. */
   parts(weights: Float64Array): AttackPart[];
 }
@@ -154,6 +155,9 @@ export function createCutSet({ data, labels, activation }: ObjectiveProblem, cap
           }
         }
       }
+    },
+    moveColumn(from, to) {
+      table.copyWithin(to * stride, from * stride, from * stride + count);
     },
     parts(weights) {
       return layers.map(({ samples: members, positions, basis: own, moves, variances }) => {

@@ -12,24 +12,23 @@ import { candidates, type Violations } from "./candidates.js";
 import type { Master } from "./master.js";
 import type { ObjectiveProblem } from "./objective.js";
 
-/** Most times violated directions are added. */
-const attempts = 24;
 /** Times without `worthwhile` below. */
 const fewAttempts = 3;
 /** Points looked at between the best weights and the master's. */
 const trials = 3;
 /** Share of the tolerance at which a search ends: the bounds here are estimates. */
 const closeEnough = 0.95;
+/** Share of all weight below which an earlier attack is dropped. */
+const leastShare = 0.02;
 /** Changes of a weight, relative to it, that wait until they are larger. */
 const negligible = 1e-6;
 /** Shares of the way that are considered. */
 const shares = Array.from({ length: 40 }, (_, t) => (t + 1) / 40);
 
-/** Dual weights of the master's cuts with what their bound is made of. */
-interface DualPoint extends Violations {
+/** Dual weights of the master's cuts, and a share of attacks from before, with what their bound is made of. */
+interface DualPoint extends DualMoments, Omit<Violations, keyof DualMoments> {
   readonly weights: Float64Array;
-  readonly moment: Float64Array;
-  readonly weightSum: number;
+  readonly share: number;
   readonly norm: number;
   readonly bound: number;
 }
@@ -43,10 +42,10 @@ export interface DualResult {
 }
 
 export interface DualSearch {
-  /** Forgets the best weights: they belong to the cuts the master had. */
-  restart(): void;
-  /** Searches with one hinge width; `upper` and `tolerance` say when to end. */
-  run(width: number, upper: number, signal: AbortSignal | undefined): DualResult;
+  /** After the master was loaded: goes on from these attacks with their weights, or from nothing. */
+  restart(from: readonly AttackPart[]): void;
+  /** Searches with one hinge width; `upper` and the tolerance say when to end, `attempts` at the latest. */
+  run(width: number, upper: number, attempts: number, signal: AbortSignal | undefined): DualResult;
 }
 
 export function createDualSearch(
@@ -61,6 +60,8 @@ export function createDualSearch(
   const estimate = createSphereEstimate(d, data.kernels);
   const slope = new Float64Array(d);
   let best: DualPoint | null = null;
+  /** Attacks to go on from. */
+  let earlier: readonly AttackPart[] = [];
   /** The master's weights at the last look, and their sums. */
   let held: Float64Array = new Float64Array(0);
   const sums = { moment: new Float64Array(d * d), linear: new Float64Array(d), constant: 0, weightSum: 0 };
@@ -69,11 +70,9 @@ export function createDualSearch(
   const allocate = () => spare.pop() ?? new Float64Array(d * d);
 
   function evaluate(
+    { moment, linear, constant, weightSum }: DualMoments,
     weights: Float64Array,
-    moment: Float64Array,
-    linear: Float64Array,
-    constant: number,
-    weightSum: number,
+    share: number,
   ): DualPoint {
     for (let l = 0; l < d; l++) slope[l] = activation.b * linear[l];
     const found = estimate.solve(moment, slope, activation.c * constant);
@@ -83,25 +82,24 @@ export function createDualSearch(
     const largestNegative = -extremes.minimum.bound;
     const norm = Math.max(largest, largestNegative);
     const bound = weightSum * Math.min(1, beta / norm);
-    return { weights, moment, linear, constant, weightSum, extremes, largest, largestNegative, norm, bound };
+    return { weights, share, moment, linear, constant, weightSum, extremes, largest, largestNegative, norm, bound };
   }
 
-  function momentsOf(weights: Float64Array): DualMoments {
-    const parts = master.cuts.parts(weights);
+  function momentsOf(parts: readonly AttackPart[]): DualMoments {
     return certifier.moments({ points: rows, labels, radius, parts, hingeWeights, beta, activation, set });
   }
 
-  /** Brings the sums up to the master's weights: only what changed is added, then taken away. */
-  function follow(): void {
+  /** A copy that stays. */
+  function keep({ moment, linear, constant, weightSum }: DualMoments): DualMoments {
+    const copy = allocate();
+    copy.set(moment.subarray(0, d * d));
+    return { moment: copy, linear: linear.slice(), constant, weightSum };
+  }
+
+  /** The master's own weights. Only what changed since the last look is added to the sums, then taken away from them. */
+  function masterPoint(): DualPoint {
     const { weights } = master;
-    const count = master.cuts.count;
-    if (held.length !== count) {
-      held = new Float64Array(count);
-      sums.moment.fill(0);
-      sums.linear.fill(0);
-      sums.constant = 0;
-      sums.weightSum = 0;
-    }
+    const { count } = master.cuts;
     for (const sign of [1, -1]) {
       const change = new Float64Array(count);
       let any = false;
@@ -109,24 +107,17 @@ export function createDualSearch(
         const more = sign * (weights[e] - held[e]);
         if (!(more > negligible * Math.max(weights[e], held[e]))) continue;
         change[e] = more;
+        held[e] += sign * more;
         any = true;
       }
       if (!any) continue;
-      for (let e = 0; e < count; e++) held[e] += sign * change[e];
-      const { moment, linear, constant, weightSum } = momentsOf(change);
+      const { moment, linear, constant, weightSum } = momentsOf(master.cuts.parts(change));
       for (let p = 0; p < d * d; p++) sums.moment[p] += sign * moment[p];
       for (let l = 0; l < d; l++) sums.linear[l] += sign * linear[l];
       sums.constant += sign * constant;
       sums.weightSum += sign * weightSum;
     }
-  }
-
-  /** The master's own weights. */
-  function masterPoint(): DualPoint {
-    follow();
-    const moment = allocate();
-    moment.set(sums.moment);
-    return evaluate(held.slice(), moment, sums.linear.slice(), sums.constant, sums.weightSum);
+    return evaluate(keep(sums), held.slice(), 0);
   }
 
   function mixture(from: DualPoint, to: DualPoint, share: number): DualPoint {
@@ -135,16 +126,19 @@ export function createDualSearch(
       return target;
     };
     const between = (one: number, two: number) => one + share * (two - one);
+    const moments = {
+      moment: mix(from.moment, to.moment, allocate()),
+      linear: mix(from.linear, to.linear, new Float64Array(d)),
+      constant: between(from.constant, to.constant),
+      weightSum: between(from.weightSum, to.weightSum),
+    };
     const weights = mix(from.weights, to.weights, new Float64Array(from.weights.length));
-    const moment = mix(from.moment, to.moment, allocate());
-    const linear = mix(from.linear, to.linear, new Float64Array(d));
-    return evaluate(
-      weights,
-      moment,
-      linear,
-      between(from.constant, to.constant),
-      between(from.weightSum, to.weightSum),
-    );
+    return evaluate(moments, weights, between(from.share, to.share));
+  }
+
+  function partsOf({ weights, share }: DualPoint): AttackPart[] {
+    const old = earlier.map((part) => ({ ...part, weights: part.weights.map((p) => share * p) }));
+    return share > 0 ? [...old, ...master.cuts.parts(weights)] : master.cuts.parts(weights);
   }
 
   function valueAt({ moment, linear, constant }: DualPoint, u: Float64Array): number {
@@ -196,13 +190,21 @@ export function createDualSearch(
   }
 
   return {
-    restart() {
+    restart(from) {
       if (best) spare.push(best.moment);
       best = null;
-      held = new Float64Array(0);
+      held = new Float64Array(master.cuts.count);
+      sums.moment.fill(0);
+      sums.linear.fill(0);
+      sums.constant = 0;
+      sums.weightSum = 0;
+      const sizes = from.map(({ weights }) => weights.reduce((sum, p) => sum + p, 0));
+      const least = leastShare * sizes.reduce((sum, size) => sum + size, 0);
+      earlier = from.filter((_, k) => sizes[k] > least);
+      if (earlier.length > 0) best = evaluate(keep(momentsOf(earlier)), new Float64Array(master.cuts.count), 1);
     },
 
-    run(width, upper, signal) {
+    run(width, upper, attempts, signal) {
       let last = 0;
       for (let attempt = 0; attempt < attempts; attempt++) {
         throwIfAborted(signal, "training");
@@ -222,7 +224,7 @@ export function createDualSearch(
         if (point !== reached) spare.push(point.moment);
         if (added === 0) break;
       }
-      return { parts: best ? master.cuts.parts(best.weights) : [], bound: best?.bound ?? 0, weightSum: last };
+      return { parts: best ? partsOf(best) : [], bound: best?.bound ?? 0, weightSum: last };
     },
   };
 }

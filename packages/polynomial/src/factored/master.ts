@@ -266,6 +266,20 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
     return 0;
   }
 
+  /** Makes room: atoms that have no size, and had none at first, leave. */
+  function dropUnused(): void {
+    let kept = 0;
+    for (let j = 0; j < count; j++) {
+      if (!(sizes[j] > 0 || starts[j] > 0)) continue;
+      directions.copyWithin(kept * d, j * d, (j + 1) * d);
+      signs[kept] = signs[j];
+      sizes[kept] = sizes[j];
+      starts[kept] = starts[j];
+      cuts.moveColumn(j, kept++);
+    }
+    count = kept;
+  }
+
   /** Largest violation of the optimality conditions. */
   function violation(): number {
     let worst = 0;
@@ -307,6 +321,7 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
       cuts.fill(directions, signs, 0, count);
     },
     add(atoms) {
+      if (count + atoms.length > capacity) dropUnused();
       const before = count;
       for (const { direction, sign } of atoms.slice(0, capacity - count)) {
         directions.set(direction, count * d);

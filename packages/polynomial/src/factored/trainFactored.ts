@@ -11,6 +11,7 @@ import { createMaster } from "./master.js";
 import { unmatched } from "./matchClasses.js";
 import { createObjective, type ObjectiveProblem, type Smoothing } from "./objective.js";
 import { everyRow } from "./rowSource.js";
+import { toNetwork } from "./toNetwork.js";
 
 export interface FactoredSettings {
   readonly tolerance: number;
@@ -64,8 +65,19 @@ export interface FactoredHooks {
 
 /** Extra eigenvectors offered as neurons on each violated side. */
 const extraDirections = 2;
+/** Steps of the first network on all samples, before those with large margins are left out. */
+const firstLook = 12;
 /** Samples with a margin above 1 plus this are left out of a round's steps and of its master, and looked at again after it. */
 const idleMargin = 0.35;
+/** Most times a round adds violated directions to its restricted master, and the mixture of a match does. */
+const attempts = 24;
+const attemptsToMix = 48;
+/** Width of the hinge in that mixture. */
+const mixedWidth = 0.02;
+/** Share of the objective above which the best lower bound's attacks take part in the next one. */
+const worthKeeping = 0.8;
+/** Rise of the bound, in the objective, that more directions of a match have to be worth. */
+const leastRise = 0.02;
 /** Relative gain of the bound for which the master's hinge stays narrower. */
 const worthwhileGain = 1e-4;
 /** Shares of the way to the master's network that are tried. */
@@ -173,15 +185,12 @@ export function trainFactored(
     const lowerBefore = lower;
     // From a good start the bounds may meet before any step.
     if (round > 0 || !start) {
-      const smoothing = currentSmoothing();
-      const fixed = signs;
-      const held = count;
       if (round > 0 || start) objective.restrict(awake());
-      lbfgs.minimise((x, g) => objective.evaluate(x, fixed, held, smoothing, g), neurons, count * d, {
-        maxSteps: settings.evaluationsPerRound,
-        smallDecrease: decreaseShare(round) * Math.max(Math.min(best, total), 1e-3 * total),
-        shouldStop: () => signal?.aborted === true || limitReached() !== null,
-      });
+      else {
+        descend(round, firstLook);
+        objective.restrict(awake());
+      }
+      descend(round, settings.evaluationsPerRound);
       objective.restrict(null);
       throwIfAborted(signal, "training");
     }
@@ -226,17 +235,33 @@ export function trainFactored(
   }
   return outcome(status, round, objective.evaluations);
 
-  /** A match of the classes leaves room in the certificate, or takes too much: weights of the heavier class follow. */
+  function descend(round: number, maxSteps: number): void {
+    const smoothing = currentSmoothing();
+    lbfgs.minimise((x, g) => objective.evaluate(x, signs, count, smoothing, g), neurons, count * d, {
+      maxSteps,
+      smallDecrease: decreaseShare(round) * Math.max(Math.min(best, total), 1e-3 * total),
+      shouldStop: () => signal?.aborted === true || limitReached() !== null,
+    });
+  }
+
+  /**
+   * A match of the classes leaves room in the certificate, or takes too much: weights of the heavier class follow as long as that
+   * raises the bound. More directions are only worth their time while they raise it too.
+   */
   function offerRaised({ samples, weights, attack }: AttackPart): Verdict {
+    const before = lower;
     let share = 1;
-    let found: DetailedCertificate | null = null;
+    let bound = 0;
+    let missing: Float64Array[] = [];
     for (let attempt = 0; attempt < 4; attempt++) {
       const raised = [
         { samples, weights: weights.map((p, t) => (labels[samples[t]] === constant.sign ? share * p : p)), attack },
       ];
-      found = certify(raised);
+      const found = certify(raised);
       offer(found, raised);
-      if (gapNow() <= settings.tolerance) break;
+      if (attempt === 0) missing = unmatched(found, beta, constant.sign === 1 ? -1 : 1).map((row) => row.slice());
+      if (gapNow() <= settings.tolerance || found.lowerBound < bound) break;
+      bound = found.lowerBound;
       const room = beta - Math.max(found.largest, found.largestNegative);
       if (room >= 0 && room < 0.02 * beta) break;
       // The constant part of h takes up the room.
@@ -245,8 +270,8 @@ export function trainFactored(
       share += (2 * change) / found.weightSum;
       if (room > 0 && !(share > 1)) break;
     }
-    const lighter = constant.sign === 1 ? -1 : 1;
-    return { enough: gapNow() <= settings.tolerance, missing: found ? unmatched(found, beta, lighter) : [] };
+    const worthwhile = lower > before + leastRise * best;
+    return { enough: gapNow() <= settings.tolerance, missing: worthwhile ? missing : [] };
   }
 
   /** With the weights of single samples free, on the attacks of a match that nearly holds. */
@@ -261,8 +286,8 @@ export function trainFactored(
     });
     const none = new Float64Array(0);
     master.load(none, none, 0, { ...objective.state, rank, variances: null }, samples);
-    dualSearch.restart();
-    const { parts } = dualSearch.run(0.2, best, signal);
+    dualSearch.restart(dual);
+    const { parts } = dualSearch.run(mixedWidth, best, attemptsToMix, signal);
     offer(certify(parts), parts);
     stuck = true;
   }
@@ -308,12 +333,12 @@ export function trainFactored(
   function dualPhase(): { smoothingError: number; infeasible: number } {
     if (smooth) objective.evaluate(neurons, signs, count, currentSmoothing(), null);
     master.load(neurons, signs, count, objective.state, awake());
-    dualSearch.restart();
-    let found = dualSearch.run(dualWidth, best, signal);
+    dualSearch.restart(lower > worthKeeping * best ? dual : []);
+    let found = dualSearch.run(dualWidth, best, attempts, signal);
     if (best - found.bound > settings.tolerance * best && dualWidth > 1.01 * width) {
       const narrower = Math.max(width, 0.4 * dualWidth);
       const wide = found;
-      found = dualSearch.run(narrower, best, signal);
+      found = dualSearch.run(narrower, best, attempts, signal);
       if (found.bound > wide.bound * (1 + worthwhileGain)) dualWidth = narrower;
     }
     certificate = certify(found.parts);
@@ -366,20 +391,4 @@ export function trainFactored(
     // Margins of this network decide which samples the next steps look at.
     exactValue();
   }
-}
-
-function toNetwork(neurons: Float64Array, signs: Float64Array, d: number) {
-  const count = signs.length;
-  const directions = new Float64Array(count * d);
-  const weights = new Float64Array(count);
-  let kept = 0;
-  for (let j = 0; j < count; j++) {
-    let square = 0;
-    for (let l = 0; l < d; l++) square += neurons[j * d + l] ** 2;
-    if (!(square > 0)) continue;
-    const length = Math.sqrt(square);
-    for (let l = 0; l < d; l++) directions[kept * d + l] = neurons[j * d + l] / length;
-    weights[kept++] = signs[j] * square;
-  }
-  return { directions: directions.slice(0, kept * d), weights: weights.slice(0, kept) };
 }
