@@ -42,6 +42,8 @@ export interface DualResult {
 }
 
 export interface DualSearch {
+  /** Estimates of what a certificate of these attacks would say. */
+  look(parts: readonly AttackPart[]): Violations & { readonly bound: number };
   /** After the master was loaded: goes on from these attacks with their weights, or from nothing. */
   restart(from: readonly AttackPart[]): void;
   /** Searches with one hinge width; `upper` and the tolerance say when to end, `attempts` at the latest. */
@@ -190,6 +192,10 @@ export function createDualSearch(
   }
 
   return {
+    look(parts) {
+      return evaluate(keep(momentsOf(parts)), new Float64Array(0), 0);
+    },
+
     restart(from) {
       if (best) spare.push(best.moment);
       best = null;

@@ -3,7 +3,7 @@
 
 import { throwIfAborted } from "@worstcase/core";
 import { type AttackPart, createCertifier, type DetailedCertificate, wholePart } from "../certificate.js";
-import { candidates } from "./candidates.js";
+import { candidates, type Violations } from "./candidates.js";
 import { constantPair, type Verdict } from "./constantPair.js";
 import { createDualSearch } from "./dualSearch.js";
 import { createLbfgs } from "./lbfgs.js";
@@ -105,7 +105,8 @@ export function trainFactored(
   // The zero network: every hinge is 1.
   let total = 0;
   for (let i = 0; i < n; i++) total += hingeWeights[i];
-  let lower = Number.NEGATIVE_INFINITY;
+  // No loss is negative.
+  let lower = 0;
   const still: AttackPart = wholePart({
     weights: hingeWeights,
     attack: { coordinates: new Float64Array(0), basis: new Float64Array(0) },
@@ -161,8 +162,9 @@ export function trainFactored(
   }
   const matched = constant.match(offerRaised);
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
-  let certificate = certify([still]);
-  offer(certificate, [still]);
+  const glance = dualSearch.look([still]);
+  if (glance.bound >= (1 - settings.tolerance) * best) offer(certify([still]), [still]);
+  let certificate: Violations = glance;
   if (matched && gapNow() > settings.tolerance) mixMatched(matched);
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
   const first = 0.1 / Math.max(certificate.largest, certificate.largestNegative);
@@ -341,8 +343,9 @@ export function trainFactored(
       found = dualSearch.run(narrower, best, attempts, signal);
       if (found.bound > wide.bound * (1 + worthwhileGain)) dualWidth = narrower;
     }
-    certificate = certify(found.parts);
-    offer(certificate, found.parts);
+    const certified = certify(found.parts);
+    offer(certified, found.parts);
+    certificate = certified;
     const infeasible = 1 - Math.min(1, beta / Math.max(certificate.largest, certificate.largestNegative));
     return { smoothingError: best - found.weightSum, infeasible };
   }
