@@ -57,10 +57,10 @@ export class GeneralCones extends NormCones {
     this.outer[c] = weight + this.outerWithoutTau[c];
   }
 
-  aimAt(c: number, target: number, corrected: boolean, tau: number): void {
+  aimAt(c: number, target: number, share: number, tau: number): void {
     const { length, slack, dual, slackStep, dualStep, aim, vector } = this;
     this.residual[c] = slack[c] - (tau - this.value[c]);
-    const product = corrected ? slackStep[c] * dualStep[c] : 0;
+    const product = share * slackStep[c] * dualStep[c];
     aim[c] = (target - product + dual[c] * this.residual[c]) / slack[c];
     this.sideTau[c] = aim[c];
     for (let k = 0; k < length; k++) this.sideA[c * length + k] = -aim[c] * vector[c * length + k];

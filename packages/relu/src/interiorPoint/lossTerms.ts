@@ -8,6 +8,7 @@
 // A: [terms, D]   a: its first d coordinates
 
 import type { ReluProgram } from "../program/program.js";
+import { shiftProducts } from "./centralityShift.js";
 import { createNormCones } from "./createNormCones.js";
 import { longestLinearStep, type NormCones } from "./normCones.js";
 import { indexTerms, type TermIndex } from "./termIndex.js";
@@ -41,6 +42,7 @@ export class LossTerms implements TermIndex {
   readonly slack: Float64Array;
   readonly dual: Float64Array;
   private readonly aim: Float64Array;
+  private readonly aimBefore: Float64Array;
   private readonly slackStep: Float64Array;
   private readonly dualStep: Float64Array;
   private readonly tauForm: Float64Array;
@@ -75,6 +77,7 @@ export class LossTerms implements TermIndex {
     this.slack = new Float64Array(count * this.rows);
     this.dual = new Float64Array(count * this.rows);
     this.aim = new Float64Array(count * this.rows);
+    this.aimBefore = new Float64Array(count * this.rows);
     this.slackStep = new Float64Array(count * this.rows);
     this.dualStep = new Float64Array(count * this.rows);
   }
@@ -178,11 +181,34 @@ export class LossTerms implements TermIndex {
   }
 
   /** Right-hand sides for a step to complementarity `target`. */
-  aimAt(target: number, corrected: boolean): void {
-    const { kappa, cones, slack, dual, slackStep, dualStep, aim, program } = this;
+  aimAt(target: number, share: number): void {
+    const { cones, slack, slackStep, dualStep, aim, program } = this;
     for (let row = 0; row < slack.length; row++) {
-      aim[row] = (target - (corrected ? slackStep[row] * dualStep[row] : 0)) / slack[row];
+      aim[row] = (target - share * slackStep[row] * dualStep[row]) / slack[row];
     }
+    if (cones) {
+      for (let k = 0; k < this.count; k++) cones.aimAt(k, target, share, this.tau[k], this.sums, k * program.width);
+    }
+    this.gatherSides();
+  }
+
+  /** Moves the products of the rows after steps of these lengths towards `target` (centralityShift.ts). */
+  correct(primal: number, dualLength: number, target: number): void {
+    const { slack, dual, slackStep, dualStep, aim } = this;
+    this.aimBefore.set(aim);
+    shiftProducts({ slack, dual, slackStep, dualStep, aim }, primal, dualLength, target);
+    this.gatherSides();
+  }
+
+  /** Takes the last `correct` back. */
+  undoCorrection(): void {
+    this.aim.set(this.aimBefore);
+    this.gatherSides();
+  }
+
+  // Right-hand sides of m and a from the aims.
+  private gatherSides(): void {
+    const { kappa, cones, slack, dual, aim, program } = this;
     const d = program.featureCount;
     for (let k = 0; k < this.count; k++) {
       let score: number;
@@ -213,7 +239,6 @@ export class LossTerms implements TermIndex {
         }
       }
       if (cones) {
-        cones.aimAt(k, target, corrected, this.tau[k], this.sums, k * program.width);
         tau += cones.sideTau[k];
         const pull = tau / (this.tauForm[k] + cones.corner[k]);
         this.sideTau[k] = tau;

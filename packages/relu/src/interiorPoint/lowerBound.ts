@@ -37,8 +37,8 @@ export class BoundEvaluator {
   private readonly groupPull: Float64Array;
   private readonly spare: Float64Array;
 
-  static sizes({ gateCount, outputs, width }: ReluProgram, sides: number): number[] {
-    return [gateCount * outputs * width, sides * gateCount * outputs * width];
+  static sizes({ gateCount, outputs, width }: ReluProgram): number[] {
+    return [gateCount * outputs * width, 2 * gateCount * outputs * width];
   }
 
   constructor(
@@ -74,15 +74,15 @@ export class BoundEvaluator {
   }
 
   lowerBound(): number {
-    const { program, pieces, terms, sums, pull, groupPull } = this;
+    const { program, terms, sums, pull, groupPull } = this;
     const { width, beta, regulariser } = program;
     this.readDuals();
     sums.transpose(this.onScore, program.radius > 0 ? this.onA : null, pull);
-    for (let side = 0; side < pieces.sides; side++) {
+    for (let side = 0; side < 2; side++) {
       const sign = side === 0 ? 1 : -1;
       for (let k = 0; k < pull.length; k++) groupPull[side * pull.length + k] = sign * pull[k];
     }
-    if (pieces.sides === 2) this.addCones();
+    this.addCones();
     const p = regulariser === "group" ? 2 : Number.POSITIVE_INFINITY;
     let largest = 0;
     for (let at = 0; at < groupPull.length; at += width) largest = Math.max(largest, lengthOf(groupPull, at, width, p));

@@ -1,9 +1,11 @@
 // Newton's equations of the interior-point method in the pieces theta (pieces.ts and lossTerms.ts have eliminated everything else).
-//   gated  (B + C) dT = b + r                          B block-diagonal, C the loss's Hessian in T, r its right-hand side
-//   ReLU   (B_v + C) dv - C dw = b_v + r,  -C dv + (B_w + C) dw = b_w - r
-// Without a ball C = Z'Z with one row of Z = h^(1/2) G per term; then the system of order `terms` does instead:
-//   (I + Z S Z') q = Z (u + S r),  S = B^-1 or B_v^-1 + B_w^-1,  u = B^-1 b or B_v^-1 b_v - B_w^-1 b_w,  and q = Z dT gives
-//   B dtheta = b +- (r - Z'q).   The smaller one is built.
+//   (B_v + C) dv - C dw = b_v + r,  -C dv + (B_w + C) dw = b_w - r     B block-diagonal, C the loss's Hessian in T, r its right-hand side
+// One of three systems is built:
+//   pieces       the equations as they are, of order 2 P outputs D: the most exact
+//   differences  of half that order: with S = B_v^-1 + B_w^-1 and u = B_v^-1 b_v - B_w^-1 b_w the difference dT = dv - dw solves
+//                (S^-1 + C) dT = r + S^-1 u,  and then  B_v dv = b_v + q,  B_w dw = b_w - q,  q = r - C dT = S^-1 (dT - u)
+//   terms        without a ball C = Z'Z with one row of Z = h^(1/2) G per term:  (I + Z S Z') q = Z (u + S r),  q = Z dT,
+//                B dtheta = b +- (r - Z'q)
 // With a ball a term is scoreForm (y'A)^2 + (a remainder), y = x + (mixed / scoreForm) v. The system over terms of the first part, with the
 // diagonal blocks of the remainder added to B, is then only a preconditioner, taken where the dense system would be large.
 // Every solution is completed by preconditioned conjugate gradients on the unreduced equations: a step or two where the system is exact.
@@ -13,21 +15,26 @@ import type { ReluProgram } from "../program/program.js";
 import type { GateSums } from "./gateSums.js";
 import { addRemainders, formMatrix, patternClasses } from "./lossHessian.js";
 import type { LossTerms } from "./lossTerms.js";
+import { ParallelBlocks } from "./parallelBlocks.js";
 import type { Pieces } from "./pieces.js";
 
-/** Columns of Z built at a time. */
+/** Columns of Z built at a time, or rows. */
 const CHUNK = 1024;
-/** Order up to which the dense system is built although one over terms would be smaller, with a ball. */
+/** Order 2 P outputs D up to which the system over pieces is built although one over terms would be smaller, with a ball. */
 export const DENSE_ORDER = 900;
-const EXACT_STEPS = 4;
+/** The same order up to which it is taken rather than that over differences. */
+const MOST_PIECES = 1800;
+const EXACT_STEPS = 12;
 const NEARBY_STEPS = 150;
 const ACCURACY = 1e-10;
+
+export type SystemKind = "pieces" | "differences" | "terms";
 
 export class NewtonSystem {
   private readonly blocks: number;
   /** P outputs D */
   private readonly order: number;
-  private readonly bySamples: boolean;
+  private readonly kind: SystemKind;
   private readonly matrix: Float64Array;
   private readonly chunk: Float64Array;
   private readonly piecesStep: Float64Array;
@@ -41,31 +48,43 @@ export class NewtonSystem {
   private readonly termVector: Float64Array;
   /** Diagonal blocks of the remainder, `[P outputs, D, D]`, where the system is a preconditioner. */
   private readonly remainder: Float64Array;
+  /** C, where the system is the one over pieces. */
+  private readonly hessian: Float64Array;
+  /** S^-1, where the system is S^-1 + C. */
+  private readonly parallel: ParallelBlocks | null;
   private readonly sumsStep: Float64Array;
   private readonly scoreStep: Float64Array;
   private readonly onScore: Float64Array;
   private readonly onA: Float64Array;
   private readonly classes: Int32Array;
 
-  /** Whether the system is the one over terms, which needs the factors of the blocks; with a ball only beyond order `dense`. */
-  static usesSamples(program: ReluProgram, terms: number, sides: number, dense: number): boolean {
-    const order = NewtonSystem.order(program, sides);
-    return terms < order && (program.radius === 0 || order > dense);
+  /** Which system is built; `dense` as DENSE_ORDER. */
+  static kind(program: ReluProgram, terms: number, dense: number): SystemKind {
+    const order = NewtonSystem.order(program);
+    if (terms < order && (program.radius === 0 || order > dense)) {
+      return program.radius === 0 && order > MOST_PIECES && terms > order / 2 ? "differences" : "terms";
+    }
+    return order <= Math.max(MOST_PIECES, dense) ? "pieces" : "differences";
   }
 
-  static order({ gateCount, outputs, width }: ReluProgram, sides: number): number {
-    return sides * gateCount * outputs * width;
+  /** 2 P outputs D */
+  static order({ gateCount, outputs, width }: ReluProgram): number {
+    return 2 * gateCount * outputs * width;
   }
 
-  static sizes(program: ReluProgram, terms: number, sides: number, dense: number): number[] {
+  static sizes(program: ReluProgram, terms: number, dense: number): number[] {
     const { gateCount, outputs, width, radius } = program;
-    const order = gateCount * outputs * width;
-    const bySamples = NewtonSystem.usesSamples(program, terms, sides, dense);
-    const size = bySamples ? terms : sides * order;
-    const chunk = bySamples ? terms * chunkBlocks(width) * width : radius > 0 ? order * order : terms * order;
-    const group = sides * order;
-    const blocks = radius > 0 && bySamples ? order * width : 0;
-    return [size * size, chunk, order, order, order, group, group, group, group, group, terms, blocks];
+    const group = NewtonSystem.order(program);
+    const order = group / 2;
+    const kind = NewtonSystem.kind(program, terms, dense);
+    const size = { terms, pieces: group, differences: order }[kind];
+    const rows = radius > 0 ? 0 : Math.min(terms, CHUNK) * order;
+    const chunk = kind === "terms" ? terms * chunkBlocks(width) * width : rows;
+    const blocks = radius > 0 && kind === "terms" ? order * width : 0;
+    const hessian = kind === "pieces" ? order * order : 0;
+    const parallel = kind === "differences" ? ParallelBlocks.sizes(gateCount * outputs, width) : [];
+    const vectors = [order, order, order, group, group, group, group, group, terms];
+    return [size * size, chunk, ...vectors, blocks, hessian, ...parallel];
   }
 
   constructor(
@@ -79,19 +98,19 @@ export class NewtonSystem {
     const { gateCount, outputs, width, radius, featureCount } = program;
     this.blocks = gateCount * outputs;
     this.order = this.blocks * width;
-    this.bySamples = NewtonSystem.usesSamples(program, terms.count, pieces.sides, dense);
-    const [matrix, chunk, ...vectors] = NewtonSystem.sizes(program, terms.count, pieces.sides, dense).map((size) =>
-      workspace.float64(size),
-    );
+    this.kind = NewtonSystem.kind(program, terms.count, dense);
+    const sizes = NewtonSystem.sizes(program, terms.count, dense).slice(0, 13);
+    const [matrix, chunk, ...vectors] = sizes.map((size) => workspace.float64(size));
+    this.parallel = this.kind === "differences" ? new ParallelBlocks(this.blocks, width, workspace) : null;
     this.matrix = matrix;
     this.chunk = chunk;
     [this.piecesStep, this.force, this.reaction, this.direction, this.image] = vectors;
-    [this.residual, this.guess, this.spare, this.termVector, this.remainder] = vectors.slice(5);
+    [this.residual, this.guess, this.spare, this.termVector, this.remainder, this.hessian] = vectors.slice(5);
     this.sumsStep = new Float64Array(terms.count * width);
     this.scoreStep = new Float64Array(terms.count);
     this.onScore = new Float64Array(terms.count);
     this.onA = new Float64Array(radius > 0 ? terms.count * featureCount : 0);
-    this.classes = radius > 0 && !this.bySamples ? patternClasses(program, terms) : new Int32Array(0);
+    this.classes = radius > 0 && this.kind !== "terms" ? patternClasses(program, terms) : new Int32Array(0);
   }
 
   /** Builds and factors the system at the present scaling. Returns false when rounding makes that impossible. */
@@ -99,51 +118,57 @@ export class NewtonSystem {
     const { pieces, terms, workspace, matrix, program } = this;
     terms.scale();
     pieces.form();
-    if (this.bySamples) {
-      if (this.remainder.length > 0) addRemainders(program, terms, this.remainder);
-      if (!pieces.factorBlocks(this.remainder)) return false;
+    const { order, kind } = this;
+    if (kind === "pieces") {
+      this.formOverPieces();
+      return workspace.potrf(2 * order, matrix, 2 * order) === 0;
+    }
+    if (this.remainder.length > 0) addRemainders(program, terms, this.remainder);
+    if (!pieces.factorBlocks(this.remainder)) return false;
+    if (this.parallel === null) {
       this.formOverTerms();
       return workspace.potrf(terms.count, matrix, terms.count) === 0;
     }
-    const size = pieces.sides * this.order;
-    this.formOverPieces();
-    return workspace.potrf(size, matrix, size) === 0;
+    this.parallel.form(pieces.factors);
+    this.formHessian(matrix);
+    addBlocks(this.parallel.blocks, this.blocks, program.width, matrix);
+    return workspace.potrf(order, matrix, order) === 0;
   }
 
-  // Lower triangle of [B_v + C, -C; -C, B_w + C], or of B + C.
+  // [B_v + C, -C; -C, B_w + C], lower triangle
   private formOverPieces(): void {
-    const { program, pieces, terms, workspace, matrix, chunk, order, sums, blocks } = this;
+    const { matrix, order, hessian, pieces, program } = this;
+    this.formHessian(hessian);
+    for (let k = 0; k < order; k++) {
+      const [above, below] = [2 * k * order, 2 * (order + k) * order];
+      for (let j = 0; j < order; j++) {
+        const value = hessian[k * order + j];
+        matrix[above + j] = value;
+        matrix[below + j] = -value;
+        matrix[below + order + j] = value;
+      }
+    }
+    addBlocks(pieces.matrices, pieces.groups, program.width, matrix);
+  }
+
+  // C, `[order, order]`
+  private formHessian(out: Float64Array): void {
+    const { program, terms, workspace, chunk, order, sums, blocks } = this;
     const { width, outputs, gateCount, inputs, radius } = program;
-    const size = pieces.sides * order;
-    if (radius > 0) {
-      formMatrix(program, terms, this.classes, chunk, order);
-      for (let k = 0; k < order; k++) matrix.set(chunk.subarray(k * order, (k + 1) * order), k * size);
-    } else {
+    if (radius > 0) formMatrix(program, terms, this.classes, out, order);
+    for (let start = 0; radius === 0 && start < terms.count; start += CHUNK) {
+      const count = Math.min(CHUNK, terms.count - start);
       chunk.fill(0);
-      for (let k = 0; k < terms.count; k++) {
+      for (let row = 0; row < count; row++) {
+        const k = start + row;
         const i = terms.sample[k];
         for (let block = 0; block < blocks; block++) {
           const factor = sums.open[i * gateCount + Math.floor(block / outputs)] * this.heightOf(k, block % outputs);
           if (factor === 0) continue;
-          for (let j = 0; j < width; j++) chunk[k * order + block * width + j] = factor * inputs[i * width + j];
+          for (let j = 0; j < width; j++) chunk[row * order + block * width + j] = factor * inputs[i * width + j];
         }
       }
-      workspace.syrk(true, order, terms.count, 1, chunk, order, 0, matrix, size);
-    }
-    if (pieces.sides === 2) {
-      for (let k = 0; k < order; k++) {
-        for (let j = 0; j < order; j++) {
-          const value = matrix[k * size + j];
-          matrix[(order + k) * size + j] = -value;
-          matrix[(order + k) * size + order + j] = value;
-        }
-      }
-    }
-    for (let g = 0; g < pieces.groups; g++) {
-      for (let k = 0; k < width; k++) {
-        const row = (g * width + k) * size + g * width;
-        for (let j = 0; j <= k; j++) matrix[row + j] += pieces.matrices[(g * width + k) * width + j];
-      }
+      workspace.syrk(true, order, count, 1, chunk, order, start === 0 ? 0 : 1, out, order);
     }
   }
 
@@ -190,7 +215,7 @@ export class NewtonSystem {
     sums.transpose(terms.sideScore, program.radius > 0 ? terms.sideA : null, force);
     for (let k = 0; k < step.length; k++) residual[k] = pieces.side[k] + (k < order ? force[k] : -force[k - order]);
     const whole = Math.sqrt(dot(residual, residual));
-    const most = this.bySamples && program.radius > 0 ? NEARBY_STEPS : EXACT_STEPS;
+    const most = this.kind === "terms" && program.radius > 0 ? NEARBY_STEPS : EXACT_STEPS;
     step.fill(0);
     let before = 0;
     let smallest = Number.POSITIVE_INFINITY;
@@ -232,10 +257,23 @@ export class NewtonSystem {
   private precondition(side: Float64Array): void {
     const { workspace, matrix, pieces, order, terms, piecesStep, termVector, sums, onScore, scoreStep, reaction } =
       this;
-    if (!this.bySamples) {
-      const size = pieces.sides * order;
-      workspace.trsv(false, size, matrix, size, side);
-      workspace.trsv(true, size, matrix, size, side);
+    const { parallel, image } = this;
+    if (this.kind === "pieces") {
+      workspace.trsv(false, 2 * order, matrix, 2 * order, side);
+      workspace.trsv(true, 2 * order, matrix, 2 * order, side);
+      return;
+    }
+    if (parallel !== null) {
+      pieces.solveBlocks(side);
+      this.difference(side, piecesStep);
+      parallel.apply(piecesStep, reaction);
+      workspace.trsv(false, order, matrix, order, reaction);
+      workspace.trsv(true, order, matrix, order, reaction);
+      for (let k = 0; k < order; k++) reaction[k] -= piecesStep[k];
+      parallel.apply(reaction, piecesStep);
+      for (let k = 0; k < side.length; k++) image[k] = k < order ? piecesStep[k] : -piecesStep[k - order];
+      pieces.solveBlocks(image);
+      for (let k = 0; k < side.length; k++) side[k] += image[k];
       return;
     }
     const { spare, sumsStep, program, onA } = this;
@@ -275,9 +313,8 @@ export class NewtonSystem {
 
   // out = v - w, or theta itself
   private difference(theta: Float64Array, out: Float64Array): void {
-    const { order, pieces } = this;
-    if (pieces.sides === 1) out.set(theta);
-    else for (let k = 0; k < order; k++) out[k] = theta[k] - theta[order + k];
+    const { order } = this;
+    for (let k = 0; k < order; k++) out[k] = theta[k] - theta[order + k];
   }
 
   // out = C dT
@@ -305,6 +342,15 @@ function dot(a: Float64Array, b: Float64Array): number {
   let total = 0;
   for (let k = 0; k < a.length; k++) total += a[k] * b[k];
   return total;
+}
+
+// Adds the lower triangles of diagonal blocks [count, width, width] to a matrix of order count width.
+function addBlocks(from: Float64Array, count: number, width: number, to: Float64Array): void {
+  const order = count * width;
+  for (let row = 0; row < order; row++) {
+    const start = row - (row % width);
+    for (let j = 0; j <= row - start; j++) to[row * order + start + j] += from[row * width + j];
+  }
 }
 
 function chunkBlocks(width: number): number {

@@ -60,8 +60,8 @@ export abstract class NormCones {
   /** The quadratic form of cone c at the present s, z (and a). */
   abstract scale(c: number, a: Float64Array, from: number): void;
 
-  /** Right-hand side of cone c for a step to complementarity `target`; `corrected` uses the products of the last steps (Mehrotra). */
-  abstract aimAt(c: number, target: number, corrected: boolean, tau: number, a: Float64Array, from: number): void;
+  /** Right-hand side of cone c for a step to complementarity `target`; `share` of the products of the last steps is corrected for (Mehrotra; 0: none). */
+  abstract aimAt(c: number, target: number, share: number, tau: number, a: Float64Array, from: number): void;
 
   /** Steps of slack and dual of cone c that belong to steps of (tau, a). */
   abstract step(c: number, tau: number, a: Float64Array, from: number): void;

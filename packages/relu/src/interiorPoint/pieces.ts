@@ -1,12 +1,13 @@
-// The groups of variables of a program: T itself (gated), or all v then all w (ReLU), with regulariser and robust cones as barriers.
+// The groups of variables of a program, all v then all w, with regulariser and robust cones as barriers.
 //   zeta_g >= ||theta_g||_2 (or ||theta_g||_1) with objective beta zeta_g;
-//   ReLU: rows s_pi x_i'theta_g - t_g >= 0 with t_g >= radius ||theta_g||_{q*} (t = 0 when radius is 0), s_pi = 2 d_pi - 1
+//   rows s_pi x_i'theta_g - t_g >= 0 with t_g >= radius ||theta_g||_{q*} (t = 0 when radius is 0), s_pi = 2 d_pi - 1
 // (one norm cone per group instead of one per sample). Eliminating zeta and t leaves a D x D matrix B_g and a right-hand side per group.
-// theta: [G, D], G = sides P outputs   rows: [n, G]
+// theta: [G, D], G = 2 P outputs   rows: [n, G]
 
 import type { Workspace } from "@worstcase/linalg";
 import { lengthOf } from "../ballSupport.js";
 import type { ReluProgram } from "../program/program.js";
+import { shiftProducts } from "./centralityShift.js";
 import { createNormCones } from "./createNormCones.js";
 import { factorWithCare } from "./factorWithCare.js";
 import { longestLinearStep, type NormCones } from "./normCones.js";
@@ -17,11 +18,11 @@ export class Pieces {
   readonly thetaStep: Float64Array;
   /** B_g after `form`, `[G, D, D]`, lower triangles. */
   readonly matrices: Float64Array;
-  /** Their Cholesky factors after `factorBlocks`; empty when they are not needed. */
+  /** Their Cholesky factors after `factorBlocks`. */
   readonly factors: Float64Array;
   /** Right-hand sides, `[G, D]`. */
   readonly side: Float64Array;
-  /** Duals of the rows of the robust cones, `[n, G]`; empty for the gated program. */
+  /** Duals of the rows of the robust cones, `[n, G]`. */
   readonly dual: Float64Array;
   readonly robust: NormCones | null;
   readonly degree: number;
@@ -34,6 +35,7 @@ export class Pieces {
   private readonly slackStep: Float64Array;
   private readonly dualStep: Float64Array;
   private readonly aim: Float64Array;
+  private readonly aimBefore: Float64Array;
   private readonly sideZeta: Float64Array;
   private readonly sideT: Float64Array;
   /** Newton matrix of t: corner and what couples it to theta. */
@@ -44,9 +46,9 @@ export class Pieces {
   private readonly scores: Float64Array;
   private readonly spare: Float64Array;
 
-  static sizes(program: ReluProgram, sides: number, samples: number, factored: boolean): number[] {
+  static sizes(program: ReluProgram, samples: number): number[] {
     const { width, gateCount, outputs } = program;
-    const groups = sides * gateCount * outputs;
+    const groups = 2 * gateCount * outputs;
     return [
       samples * width,
       samples * width,
@@ -55,22 +57,20 @@ export class Pieces {
       groups * width,
       groups * width,
       groups * width ** 2,
-      factored ? groups * width ** 2 : 0,
+      groups * width ** 2,
       width * width,
     ];
   }
 
   constructor(
     private readonly program: ReluProgram,
-    readonly sides: 1 | 2,
     /** Samples whose cones count. */
     private readonly coneSamples: Int32Array,
-    factored: boolean,
     private readonly workspace: Workspace,
   ) {
     const { width, gateCount, outputs, regulariser, radius, featureCount, dualExponent } = program;
     const samples = coneSamples.length;
-    const groups = sides * gateCount * outputs;
+    const groups = 2 * gateCount * outputs;
     this.groups = groups;
     this.inputs = workspace.float64(samples * width);
     coneSamples.forEach((i, row) => {
@@ -81,18 +81,18 @@ export class Pieces {
     this.theta = workspace.float64(groups * width);
     this.thetaStep = workspace.float64(groups * width);
     this.matrices = workspace.float64(groups * width * width);
-    this.factors = workspace.float64(factored ? groups * width * width : 0);
+    this.factors = workspace.float64(groups * width * width);
     this.side = workspace.float64(groups * width);
     this.spare = workspace.float64(width * width);
     this.norms = createNormCones(groups, width, regulariser === "group" ? 2 : 1, 1);
-    const coned = sides === 2;
-    this.robust = coned && radius > 0 ? createNormCones(groups, featureCount, dualExponent, radius) : null;
-    const rows = coned ? samples * groups : 0;
+    this.robust = radius > 0 ? createNormCones(groups, featureCount, dualExponent, radius) : null;
+    const rows = samples * groups;
     this.slack = new Float64Array(rows);
     this.slackStep = new Float64Array(rows);
     this.dual = new Float64Array(rows);
     this.dualStep = new Float64Array(rows);
     this.aim = new Float64Array(rows);
+    this.aimBefore = new Float64Array(rows);
     this.degree = this.norms.degree + (this.robust?.degree ?? 0) + rows;
     this.zeta = new Float64Array(groups);
     this.zetaStep = new Float64Array(groups);
@@ -105,35 +105,53 @@ export class Pieces {
   }
 
   /**
-   * Starts at theta (zero for the gated program, multiples of `directions` [P, D] inside the cones for ReLU) with zeta such that
-   * beta zeta is about `complementarity`, and all products of slack and dual equal to it.
+   * Starts at multiples of `directions` [P, D], as long as on the central path of the cones alone (beta ||theta|| = rows complementarity, since
+   * the barrier is logarithmically homogeneous; far shorter starts make thin cones block every step), with all products of slack and
+   * dual equal to `complementarity`.
    */
-  start(complementarity: number, directions: Float64Array | null): void {
-    const { program, groups, theta, zeta, norms, robust, slack, dual, t } = this;
+  start(complementarity: number, directions: Float64Array): void {
+    const { program, groups, theta, zeta, robust, slack, t } = this;
     const { width, gateCount, outputs, beta, radius, featureCount, dualExponent } = program;
     const samples = this.rows;
     const size = complementarity / beta;
     for (let g = 0; g < groups; g++) {
       const p = Math.floor(g / outputs) % gateCount;
-      for (let k = 0; k < width; k++) theta[g * width + k] = directions ? (size / 4) * directions[p * width + k] : 0;
-      zeta[g] = program.regulariser === "l1" ? size * Math.sqrt(width) : size;
-      norms.start(g, zeta[g], theta, g * width, complementarity);
+      for (let k = 0; k < width; k++) theta[g * width + k] = size * samples * directions[p * width + k];
+      const length = lengthOf(theta, g * width, width, program.regulariser === "l1" ? 1 : 2);
+      zeta[g] = length + (program.regulariser === "l1" ? size * Math.sqrt(width) : size);
     }
-    if (this.sides === 1) return;
     this.multiplyInputs(theta, slack);
     for (let g = 0; g < groups; g++) {
       let least = Number.POSITIVE_INFINITY;
       for (let i = 0; i < samples; i++) least = Math.min(least, slack[i * groups + g]);
-      if (robust) {
-        const reach = radius * lengthOf(theta, g * width, featureCount, dualExponent);
-        t[g] = (reach + least) / 2;
-        robust.start(g, t[g], theta, g * width, complementarity);
-      }
-      for (let i = 0; i < samples; i++) {
-        slack[i * groups + g] -= t[g];
-        dual[i * groups + g] = complementarity / slack[i * groups + g];
-      }
+      if (robust) t[g] = (radius * lengthOf(theta, g * width, featureCount, dualExponent) + least) / 2;
+      for (let i = 0; i < samples; i++) slack[i * groups + g] -= t[g];
     }
+    this.startDuals(complementarity);
+  }
+
+  /** One Newton step of the primal barrier of the pieces without the loss (centrePieces.ts); returns its length. Needs `factors`. */
+  centringStep(complementarity: number, closeness: number): number {
+    this.form();
+    if (!this.factorBlocks(new Float64Array(0))) return 1;
+    this.aimAt(complementarity, 0);
+    this.thetaStep.set(this.side);
+    this.solveBlocks(this.thetaStep);
+    this.step();
+    const length = Math.min(1, closeness * this.longestSlackStep(2));
+    this.advance(length, 0);
+    this.startDuals(complementarity);
+    return length;
+  }
+
+  // Duals of the present slacks whose products are `complementarity`.
+  private startDuals(complementarity: number): void {
+    const { groups, program, norms, robust, slack, dual, theta, zeta, t } = this;
+    for (let g = 0; g < groups; g++) {
+      norms.start(g, zeta[g], theta, g * program.width, complementarity);
+      robust?.start(g, t[g], theta, g * program.width, complementarity);
+    }
+    for (let row = 0; row < slack.length; row++) dual[row] = complementarity / slack[row];
   }
 
   /** out = s_pi x_i'theta_g, `[n, G]` */
@@ -180,20 +198,18 @@ export class Pieces {
       const cross = this.tCross.subarray(g * width, (g + 1) * width);
       cross.fill(0);
       let total = 0;
-      if (this.sides === 2) {
-        for (let i = 0; i < samples; i++) {
-          const weight = dual[i * groups + g] / slack[i * groups + g];
-          const root = Math.sqrt(weight);
-          const signed = this.robust ? -weight * this.sign(i, g) : 0;
-          total += weight;
-          for (let k = 0; k < width; k++) {
-            const x = inputs[i * width + k];
-            weighted[i * width + k] = root * x;
-            cross[k] += signed * x;
-          }
+      for (let i = 0; i < samples; i++) {
+        const weight = dual[i * groups + g] / slack[i * groups + g];
+        const root = Math.sqrt(weight);
+        const signed = this.robust ? -weight * this.sign(i, g) : 0;
+        total += weight;
+        for (let k = 0; k < width; k++) {
+          const x = inputs[i * width + k];
+          weighted[i * width + k] = root * x;
+          cross[k] += signed * x;
         }
-        workspace.syrk(true, width, samples, 1, weighted, width, 0, matrix, width);
       }
+      workspace.syrk(true, width, samples, 1, weighted, width, 0, matrix, width);
       if (robust) {
         robust.scale(g, theta, g * width);
         const corner = robust.corner[g];
@@ -259,23 +275,46 @@ export class Pieces {
   }
 
   /** Right-hand sides for a step to complementarity `target`. */
-  aimAt(target: number, corrected: boolean): void {
-    const { groups, program, norms, robust, slack, slackStep, dualStep, aim, side, theta } = this;
+  aimAt(target: number, share: number): void {
+    const { groups, program, norms, robust, slack, slackStep, dualStep, aim, theta } = this;
+    const { width } = program;
+    for (let row = 0; row < aim.length; row++) {
+      aim[row] = (target - share * slackStep[row] * dualStep[row]) / slack[row];
+    }
+    for (let g = 0; g < groups; g++) {
+      norms.aimAt(g, target, share, this.zeta[g], theta, g * width);
+      robust?.aimAt(g, target, share, this.t[g], theta, g * width);
+    }
+    this.gatherSides();
+  }
+
+  /** Moves the products of the rows after steps of these lengths towards `target` (centralityShift.ts). */
+  correct(primal: number, dualLength: number, target: number): void {
+    const { slack, dual, slackStep, dualStep, aim } = this;
+    this.aimBefore.set(aim);
+    shiftProducts({ slack, dual, slackStep, dualStep, aim }, primal, dualLength, target);
+    this.gatherSides();
+  }
+
+  /** Takes the last `correct` back. */
+  undoCorrection(): void {
+    this.aim.set(this.aimBefore);
+    this.gatherSides();
+  }
+
+  // Right-hand sides of theta, zeta and t from the aims.
+  private gatherSides(): void {
+    const { groups, program, norms, robust, aim, side } = this;
     const { width, featureCount, beta } = program;
     const samples = this.rows;
-    for (let row = 0; row < aim.length; row++) {
-      aim[row] = (target - (corrected ? slackStep[row] * dualStep[row] : 0)) / slack[row];
-    }
     side.fill(0);
-    if (this.sides === 2) this.addRows(aim, side);
+    this.addRows(aim, side);
     for (let g = 0; g < groups; g++) {
-      norms.aimAt(g, target, corrected, this.zeta[g], theta, g * width);
       const zeta = norms.sideTau[g] - beta;
       this.sideZeta[g] = zeta;
       const pull = (norms.lean[g] * zeta) / norms.corner[g];
       for (let k = g * width; k < (g + 1) * width; k++) side[k] += norms.sideA[k] - pull * norms.vector[k];
       if (!robust) continue;
-      robust.aimAt(g, target, corrected, this.t[g], theta, g * width);
       let t = robust.sideTau[g];
       for (let i = 0; i < samples; i++) t -= aim[i * groups + g];
       this.sideT[g] = t;
@@ -304,7 +343,6 @@ export class Pieces {
       tStep[g] = (this.sideT[g] - cross) / this.tForm[g];
       robust.step(g, tStep[g], thetaStep, g * width);
     }
-    if (this.sides === 1) return;
     this.multiplyInputs(thetaStep, slackStep);
     for (let i = 0; i < samples; i++) {
       for (let g = 0; g < groups; g++) {

@@ -18,10 +18,10 @@ abstract class PolyhedralCones extends NormCones {
     for (let row = c * this.rows; row < (c + 1) * this.rows; row++) this.dual[row] = complementarity / this.slack[row];
   }
 
-  protected aimRows(c: number, target: number, corrected: boolean): void {
+  protected aimRows(c: number, target: number, share: number): void {
     const { aim, slack, slackStep, dualStep } = this;
     for (let row = c * this.rows; row < (c + 1) * this.rows; row++) {
-      aim[row] = (target - (corrected ? slackStep[row] * dualStep[row] : 0)) / slack[row];
+      aim[row] = (target - share * slackStep[row] * dualStep[row]) / slack[row];
     }
   }
 
@@ -71,9 +71,9 @@ export class LargestEntryCones extends PolyhedralCones {
     this.outerWithoutTau[c] = -1 / total;
   }
 
-  aimAt(c: number, target: number, corrected: boolean): void {
+  aimAt(c: number, target: number, share: number): void {
     const { length, factor, rows, aim } = this;
-    this.aimRows(c, target, corrected);
+    this.aimRows(c, target, share);
     let total = 0;
     for (let k = 0; k < length; k++) {
       const row = c * rows + 2 * k;
@@ -153,9 +153,9 @@ export class SumCones extends PolyhedralCones {
     this.outerWithoutTau[c] = 0;
   }
 
-  aimAt(c: number, target: number, corrected: boolean): void {
+  aimAt(c: number, target: number, share: number): void {
     const { length, factor, rows, aim, sigma, splitSide, vector, sideA } = this;
-    this.aimRows(c, target, corrected);
+    this.aimRows(c, target, share);
     const to = c * length;
     const last = aim[c * rows + 2 * length];
     let pull = 0;

@@ -62,18 +62,18 @@ export class SecondOrderCones extends NormCones {
   }
 
   // aim = -W^-1 (lambda \ (W^-1 ds o W dz - target e)),  lambda = W z
-  aimAt(c: number, target: number, corrected: boolean): void {
+  aimAt(c: number, target: number, share: number): void {
     const { length, rows, aim, dual, left, right, factor } = this;
     const at = c * rows;
-    if (target === 0 && !corrected) {
+    if (target === 0 && share === 0) {
       aim.fill(0, at, at + rows);
     } else {
       let product = -target;
-      if (corrected) {
+      if (share > 0) {
         this.applyScaling(c, -1, this.slackStep, at, left);
         this.applyScaling(c, 1, this.dualStep, at, right);
-        for (let k = 0; k <= length; k++) product += left[k] * right[k];
-        for (let k = 1; k <= length; k++) left[k] = left[0] * right[k] + right[0] * left[k];
+        for (let k = 0; k <= length; k++) product += share * left[k] * right[k];
+        for (let k = 1; k <= length; k++) left[k] = share * (left[0] * right[k] + right[0] * left[k]);
       } else left.fill(0);
       left[0] = product;
       this.applyScaling(c, 1, dual, at, right);

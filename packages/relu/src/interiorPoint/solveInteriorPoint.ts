@@ -1,4 +1,4 @@
-// Primal-dual interior-point method (Mehrotra's predictor and corrector) for gated and ReLU programs of any loss, ball and regulariser.
+// Primal-dual interior-point method (Mehrotra's predictor and corrector, then Gondzio's corrections) for ReLU programs of any loss, ball and regulariser.
 // The start is strictly feasible and the constraints are linear in the pieces, so every iterate is a feasible point: its objective and the
 // bound of lowerBound.ts enclose the optimum. One Newton system per iteration (newtonSystem.ts).
 
@@ -6,6 +6,7 @@ import { throwIfAborted } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
+import { centrePieces } from "./centrePieces.js";
 import { GateSums } from "./gateSums.js";
 import { LossTerms } from "./lossTerms.js";
 import { BoundEvaluator, type LossDual } from "./lowerBound.js";
@@ -17,9 +18,9 @@ export interface InteriorPointOptions {
   /** Relative certified gap to stop at. */
   readonly tolerance: number;
   readonly maximumIterations: number;
-  /** Directions strictly inside the robust cone of every gate, `[P, D]`; null for the gated program. */
-  readonly directions: Float64Array | null;
-  /** Samples whose cones count; empty for the gated program. */
+  /** Directions strictly inside the robust cone of every gate, `[P, D]`. */
+  readonly directions: Float64Array;
+  /** Samples whose cones count. */
   readonly coneSamples: Int32Array;
   readonly where: string;
   readonly signal?: AbortSignal | undefined;
@@ -28,7 +29,7 @@ export interface InteriorPointOptions {
 }
 
 export interface InteriorPointResult {
-  /** `[sides, P, outputs, D]`, strictly inside all cones. */
+  /** `[2, P, outputs, D]`, strictly inside all cones. */
   readonly pieces: Float64Array;
   readonly objective: Objective;
   readonly lowerBound: number;
@@ -41,18 +42,26 @@ export interface InteriorPointResult {
 const CLOSENESS = 0.99;
 /** Largest order of a dense system that is tried when the large one failed. */
 const LARGEST_DENSE = 4000;
-/** Iterations without progress of objective or bound after which rounding has the last word. */
+/** Corrections of products that are far from the target (centralityShift.ts): at most so many, for steps this much longer, which must gain a share of that. */
+const CORRECTIONS = 6;
+const FARTHER = 0.2;
+const GAIN = 0.1;
+/** Steps beyond which none is tried. */
+const LONG_ENOUGH = 0.7;
+/** Iterations without progress of objective, bound or complementarity after which rounding has the last word. */
 const PATIENCE = 6;
+/** The same before the first progress: the duals of the loss are far from balance at the start. */
+const FIRST_PATIENCE = 30;
 
 /** Numbers the method takes from a workspace; `rows`: samples whose cones count. */
-export function interiorPointSize(program: ReluProgram, sides: number, rows: number, dense = DENSE_ORDER): number {
+export function interiorPointSize(program: ReluProgram, rows: number, dense = DENSE_ORDER): number {
   const pairs = program.task === "multi-class" && program.loss !== "squared";
   const terms = program.samples * (pairs ? program.outputs - 1 : program.outputs);
   return workspaceSize(
-    ...Pieces.sizes(program, sides, rows, NewtonSystem.usesSamples(program, terms, sides, dense)),
+    ...Pieces.sizes(program, rows),
     ...GateSums.sizes(program),
-    ...NewtonSystem.sizes(program, terms, sides, dense),
-    ...BoundEvaluator.sizes(program, sides),
+    ...NewtonSystem.sizes(program, terms, dense),
+    ...BoundEvaluator.sizes(program),
   );
 }
 
@@ -62,7 +71,7 @@ export async function solveInteriorPoint(
   options: InteriorPointOptions,
 ): Promise<InteriorPointResult> {
   const first = await run(program, options, DENSE_ORDER);
-  const order = NewtonSystem.order(program, options.directions === null ? 1 : 2);
+  const order = NewtonSystem.order(program);
   const { objective, lowerBound, iterations, nearby } = first;
   const reached = objective.total - lowerBound <= options.tolerance * objective.total;
   const left = options.maximumIterations - iterations;
@@ -89,17 +98,16 @@ async function run(
   options: InteriorPointOptions,
   dense: number,
 ): Promise<InteriorPointResult & { readonly nearby: boolean }> {
-  const sides = options.directions === null ? 1 : 2;
   const rows = options.coneSamples;
-  const workspace = options.kernels.workspace(interiorPointSize(program, sides, rows.length, dense));
+  const workspace = options.kernels.workspace(interiorPointSize(program, rows.length, dense));
   const terms = new LossTerms(program);
-  const factored = NewtonSystem.usesSamples(program, terms.count, sides, dense);
-  const pieces = new Pieces(program, sides, rows, factored, workspace);
+  const pieces = new Pieces(program, rows, workspace);
   const sums = new GateSums(program, terms, workspace);
   const system = new NewtonSystem(program, pieces, terms, sums, workspace, dense);
   const bounds = new BoundEvaluator(program, pieces, terms, sums, workspace);
   terms.start();
   pieces.start(terms.kappa / 2, options.directions);
+  centrePieces(pieces, terms.kappa / 2);
   const degree = terms.degree + pieces.degree;
   // Variables and duals may go different ways where the gradient of the objective and the rows do not depend on the point.
   const linear = program.loss === "hinge" && (program.radius === 0 || [1, 2, Infinity].includes(program.dualExponent));
@@ -114,28 +122,45 @@ async function run(
   const dualKept = copyOf(bounds.dual);
   let iteration = 0;
   let idle = 0;
+  let begun = false;
+  let least = Number.POSITIVE_INFINITY;
   let lastPause = performance.now();
   while (iteration < options.maximumIterations && best.total - lowerBound > options.tolerance * best.total) {
     throwIfAborted(options.signal, options.where);
     if (!system.factor()) break;
-    terms.aimAt(0, false);
-    pieces.aimAt(0, false);
+    terms.aimAt(0, 0);
+    pieces.aimAt(0, 0);
     system.solve();
     const before = (terms.complementarity() + pieces.complementarity()) / degree;
     const [affine, dualAffine] = lengths(1, 1);
     const after =
       (terms.complementarityAfter(affine, dualAffine) + pieces.complementarityAfter(affine, dualAffine)) / degree;
     const target = before * Math.max(1e-6, Math.min(1, after / before) ** 3);
-    terms.aimAt(target, true);
-    pieces.aimAt(target, true);
+    terms.aimAt(target, 1);
+    pieces.aimAt(target, 1);
     system.solve();
-    const [primal, dual] = lengths(CLOSENESS, 2);
+    let [primal, dual] = lengths(CLOSENESS, 2);
+    for (let round = 0; round < CORRECTIONS && Math.min(primal, dual) < LONG_ENOUGH; round++) {
+      const [farther, dualFarther] = [Math.min(1, primal + FARTHER), Math.min(1, dual + FARTHER)];
+      for (const part of [terms, pieces]) part.correct(farther, dualFarther, target);
+      system.solve();
+      const next = lengths(CLOSENESS, 2);
+      if (next[0] + next[1] < primal + dual + GAIN * FARTHER) {
+        for (const part of [terms, pieces]) part.undoCorrection();
+        system.solve();
+        break;
+      }
+      [primal, dual] = next;
+    }
     if (!(Math.max(primal, dual) > 1e-12)) break;
     system.advance(primal, dual);
     iteration++;
     const objective = bounds.objective();
     const bound = bounds.lowerBound();
-    const better = objective.total < best.total * (1 - 1e-12) || bound > lowerBound * (1 + 1e-12);
+    const mean = (terms.complementarity() + pieces.complementarity()) / degree;
+    const better =
+      mean < least * (1 - 1e-3) || objective.total < best.total * (1 - 1e-12) || bound > lowerBound * (1 + 1e-12);
+    least = Math.min(least, mean);
     if (objective.total < best.total) {
       best = objective;
       kept = pieces.theta.slice();
@@ -145,8 +170,9 @@ async function run(
       keepDual(bounds.dual, dualKept);
     }
     options.onIteration?.(iteration, best.total, lowerBound);
+    begun ||= better;
     idle = better ? 0 : idle + 1;
-    if (idle >= PATIENCE) break;
+    if (idle >= (begun ? PATIENCE : FIRST_PATIENCE)) break;
     if (performance.now() - lastPause > 50) {
       await new Promise((resolve) => setTimeout(resolve, 0));
       lastPause = performance.now();
@@ -158,7 +184,7 @@ async function run(
     lowerBound: Math.min(lowerBound, best.total),
     dual: dualKept,
     iterations: iteration,
-    nearby: factored && program.radius > 0,
+    nearby: NewtonSystem.kind(program, terms.count, dense) === "terms" && program.radius > 0,
   };
 }
 

@@ -8,7 +8,7 @@ import { throwIfAborted } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import { ConeDistance } from "../network/coneDistance.js";
 import { distinctRows, type OpenCones } from "../network/openCones.js";
-import { checkSolverMemory, gatesThatFit } from "../network/solverBytes.js";
+import { checkSolverMemory, gatesThatFit, termCount } from "../network/solverBytes.js";
 import { putGates, takeGates } from "../network/takeGates.js";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
@@ -43,6 +43,8 @@ const FIRST_GROUPS = 80;
 const MOST_GROUPS = 2000;
 /** Share of the working set below which missing gates count as few. */
 const FEW = 0.05;
+/** Terms of the loss beyond which a step takes seconds. */
+const MANY_TERMS = 4000;
 
 /** Solves the program over its open cones. `zero` and `zeroBound` are the objective of the zero network and a bound known before. */
 export async function solveOnWorkingSet(
@@ -72,8 +74,9 @@ export async function solveOnWorkingSet(
   let best = zero;
   let lowerBound = zeroBound;
   let iterations = 0;
-  // A third of the gap is left for what is dropped from the answer.
-  let roundTolerance = inside.length === open ? tolerance / 3 : Math.max(tolerance / 3, 1e-2);
+  // Of the gap two thirds, or a tenth where steps are slow, are left for what is dropped from the answer.
+  const share = termCount(program) > MANY_TERMS ? 0.9 : 1 / 3;
+  let roundTolerance = inside.length === open ? tolerance * share : Math.max(tolerance * share, 1e-2);
   const gap = () => (best.total - lowerBound) / best.total;
   while (inside.length > 0 && iterations < maximumIterations && best.total > 0 && gap() > tolerance) {
     throwIfAborted(options.signal, options.where);
@@ -125,7 +128,7 @@ export async function solveOnWorkingSet(
     }
     // few gates are missing: the next solve may be the last, and goes all the way
     const few = violated.length <= FEW * inside.length;
-    roundTolerance = Math.max(tolerance / 3, few ? 0 : Math.min(roundTolerance, gap() / 10));
+    roundTolerance = Math.max(tolerance * share, few ? 0 : Math.min(roundTolerance, gap() / 10));
     // at most twice as many: what a step costs grows with the gates, and early prices say little about which are needed
     inside = Int32Array.from([...inside, ...violated.slice(0, Math.min(room, inside.length))]).sort();
   }

@@ -36,7 +36,7 @@ export interface FitReluOptions extends ProgramOptions, WorkOptions<FitProgress>
   readonly tolerance?: number;
   /** Newton steps (default 1000) or proximal steps (default 3000). */
   readonly maximumIterations?: number;
-  /** Default `auto`: the interior-point method, whose matrices have the order of the samples, up to 4000 of them (times pairs of classes) or, with more, where open pieces have at most 900 numbers. */
+  /** Default `auto`: the interior-point method, whose matrices have the order of the samples, up to 4000 of them (times pairs of classes), or of half the numbers in the open pieces, at most 3600 (1200 with a ball). */
   readonly method?: "auto" | ReluMethod;
   readonly kernels?: Kernels;
 }
@@ -162,12 +162,13 @@ function chosenMethod(program: ReluProgram, method: FitReluOptions["method"] = "
   return termCount(program) <= MOST_TERMS ? "interior-point" : "admm";
 }
 
-/** Numbers in all open pieces up to which the interior-point method is taken however many samples there are: its matrix has that order. */
-const MOST_NUMBERS = 900;
+/** Numbers in the open pieces of one side up to which the interior-point method is taken however many samples there are: its matrix has that order. With a ball its entries cost more. */
+const MOST_NUMBERS = 3600;
+const MOST_NUMBERS_WITH_BALL = 1200;
 
 function fewOpen(program: ReluProgram, open: number, kernels: Kernels): boolean {
   return (
-    2 * open * program.outputs * program.width <= MOST_NUMBERS &&
+    open * program.outputs * program.width <= (program.radius > 0 ? MOST_NUMBERS_WITH_BALL : MOST_NUMBERS) &&
     gatesThatFit(program, "interior-point", kernels, open) === open
   );
 }

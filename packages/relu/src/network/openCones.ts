@@ -205,7 +205,7 @@ class MarginSearch {
       let target = 0;
       for (const corrected of [false, true]) {
         for (let r = 0; r < rows; r++) aim[r] = (target - (corrected ? slackStep[r] * gammaStep[r] : 0)) / slack[r];
-        cone.aimAt(0, target, corrected, 1, v, 0);
+        cone.aimAt(0, target, corrected ? 1 : 0, 1, v, 0);
         step.fill(0);
         let sum = 0;
         for (let r = 0; r < rows; r++) {

@@ -79,17 +79,17 @@ describe("predicted memory of the ReLU solvers", () => {
       radius: 0.02,
       tolerance: 2e-2,
     });
-    expect(2 * result.cones.open * 7).toBeLessThanOrEqual(900);
+    expect(result.cones.open * 7).toBeLessThanOrEqual(1200);
     expect(result.method).toBe("interior-point");
     expect(result.gap).toBeLessThanOrEqual(2e-2);
-    const all = sampleGates(many.features, { count: 80, rng: many.rng });
+    const all = sampleGates(many.features, { count: 600, rng: many.rng });
     const wide = await fitRelu(many.features, many.labels, 2, {
       ...options,
       gates: all,
       radius: 0,
       maximumIterations: 1,
     });
-    expect([wide.cones.open > 64, wide.method]).toEqual([true, "admm"]);
+    expect([wide.cones.open * 7 > 3600, wide.method]).toEqual([true, "admm"]);
   });
 
   it("the most gates that fit", () => {

@@ -65,9 +65,9 @@ function interiorPointBytes(program: ReluProgram, kernels: Kernels): number {
   const terms = termCount(program);
   const sums = regulariser === "l1" ? 1 : 2;
   const ball = radius > 0 ? normConeNumbers(featureCount, dualExponent) : 0;
-  const ofTerms = terms * (40 + 2 * width + 4 * (radius > 0 ? featureCount : 0) + ball);
-  const ofPieces = 5 * samples * groups + groups * (8 + 4 * width + normConeNumbers(width, sums) + ball);
-  const size = interiorPointSize(program, 2, samples);
+  const ofTerms = terms * (42 + 2 * width + 4 * (radius > 0 ? featureCount : 0) + ball);
+  const ofPieces = 6 * samples * groups + groups * (8 + 4 * width + normConeNumbers(width, sums) + ball);
+  const size = interiorPointSize(program, samples);
   return 8 * (ofTerms + ofPieces) + kernels.bytes(size) + commonBytes(program, kernels);
 }
 
