@@ -19,8 +19,10 @@ const mostPairs = 20;
 const sampleSize = 2048;
 /** Weight of the heavier class that a match may choose from, in that of the lighter one. */
 const spareWeight = 2.5;
-/** Share of the directions that fit used at the start, where there are more features than that. */
-const firstDirections = 0.75;
+/** Features up to which a match uses all directions; with more of them it starts in these, or in this share of those that fit. */
+const fewFeatures = 64;
+const firstDirections = 48;
+const firstShare = 0.75;
 /** Times directions are added. */
 const extensions = 3;
 
@@ -149,7 +151,8 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
     if (set || !(radius > 0) || !(lightest > 0)) return null;
     const accept = (part: AttackPart) => examine(part).enough;
     const whole = few.length === n;
-    const first = d <= maxNeurons ? d : Math.ceil(firstDirections * maxNeurons);
+    const first =
+      d <= Math.min(fewFeatures, maxNeurons) ? d : Math.min(firstDirections, Math.ceil(firstShare * maxNeurons), d);
     const basis = differences(problem, moments, first);
     let members = matched(few, mass[1 - lighter]);
     let found = matchClasses(problem, members, { basis }, whole ? accept : undefined);

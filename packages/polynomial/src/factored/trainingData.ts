@@ -59,7 +59,7 @@ interface DataOptions {
 
 /**
  * Makes the buffers for points `[samples, features]`, finite; the points stay where they are and must not change.
- * `maxNeurons` defaults to min(2 features + 2, 64). Throws ShapeError, DataError or SettingError on misuse.
+ * `maxNeurons` defaults to min(2 features + 2, 128). Throws ShapeError, DataError or SettingError on misuse.
  */
 export function prepareTrainingData(points: NumericBatch, options: DataOptions = {}): TrainingData {
   checkPoints(points, "points");
@@ -69,7 +69,7 @@ export function prepareTrainingData(points: NumericBatch, options: DataOptions =
 /** As `prepareTrainingData`, for rows that were checked already. */
 export function prepareRows(rows: RowSource, points: NumericBatch | null, options: DataOptions): TrainingData {
   const { samples: n, dimension: d } = rows;
-  const maxNeurons = options.maxNeurons ?? Math.min(2 * d + 2, 64);
+  const maxNeurons = options.maxNeurons ?? Math.min(2 * d + 2, 128);
   checkInteger(maxNeurons, "options.maxNeurons", 2);
   const kernels = options.kernels ?? chooseKernels();
   const k = maxNeurons;
