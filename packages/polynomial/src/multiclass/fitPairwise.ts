@@ -59,7 +59,7 @@ export interface PairwiseFitOptions extends WorkOptions<PairwiseRoundEvent>, Mov
   readonly maxRounds?: number;
   /** Default 4000. */
   readonly maxEvaluations?: number;
-  /** L-BFGS steps a round. Default 60. */
+  /** L-BFGS steps a round, up to eight times as many where the gap closes slowly. Default 60. */
   readonly stepsPerRound?: number;
   /** Default min(2 features + 2, 32). */
   readonly maxNeuronsPerClass?: number;

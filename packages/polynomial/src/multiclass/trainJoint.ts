@@ -64,6 +64,9 @@ export interface JointHooks {
 /** Shares of the way to the master's network that are tried. */
 const lineSearch = [1, 0.5, 0.25, 0.1, 0.03, 0.01];
 const masterAttempts = 24;
+/** Share of the gap that a round must close, or the next one may take twice the steps, up to this multiple. */
+const slowGain = 0.3;
+const mostSteps = 8;
 /** Rows with a margin above 1 plus this are left out of a round's steps, and looked at again after it. */
 const idleMargin = 0.35;
 
@@ -127,6 +130,7 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
   let width = 0.5;
   let dualWidth = 0.5;
   let stalled = 0;
+  let steps = settings.stepsPerRound;
   let smooth = false;
   let frozen: AttackSmoothing | null = null;
   let round = 0;
@@ -145,7 +149,7 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
       vectors,
       count * d,
       {
-        maxSteps: settings.stepsPerRound,
+        maxSteps: steps,
         smallDecrease: 1e-7 * Math.max(best, 1e-3 * zeroValue),
         shouldStop: () => hooks.signal?.aborted === true || limit() !== null,
       },
@@ -174,6 +178,8 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
       break;
     }
     stalled = gapBefore - gapNow() < 0.02 * gapBefore ? stalled + 1 : 0;
+    // A full set of neurons needs more steps to settle than a growing one.
+    if (gapBefore - gapNow() < slowGain * gapBefore) steps = Math.min(2 * steps, mostSteps * settings.stepsPerRound);
     if (stalled >= 3 && !smooth) {
       smooth = true;
       stalled = 0;
