@@ -18,7 +18,7 @@ import { reluCones, reluConesLarge } from "./suites/reluCones.js";
 import { reluGaps } from "./suites/reluGaps.js";
 import { reluLarge } from "./suites/reluLarge.js";
 import { reluMethods } from "./suites/reluMethods.js";
-import { reluPenalty, reluPenaltyWide } from "./suites/reluPenalty.js";
+import { reluPenalty, reluPenaltySonar, reluPenaltyWide } from "./suites/reluPenalty.js";
 import { reluScnn } from "./suites/reluScnn.js";
 import { sdp } from "./suites/sdp.js";
 import { splittingSuite } from "./suites/splitting.js";
@@ -44,6 +44,7 @@ const suites: readonly Suite[] = [
   reluScnn,
   reluPenalty,
   reluPenaltyWide,
+  reluPenaltySonar,
   reluMethods,
   reluLarge,
   throughput,

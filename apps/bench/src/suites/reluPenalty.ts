@@ -1,20 +1,30 @@
-// The certified trainers against the paper's penalty trainer with ten times their processor time (relu/againstPenalty.ts), two UCI tables a suite.
+// The certified trainers against the paper's penalty trainer with ten times their processor time (relu/againstPenalty.ts), in suites of a few
+// minutes each. At radius 0.1 on the 60 features of Sonar over a hundred neurons flip inside a ball, a node of the branching takes seconds, and
+// few of them are afforded: true objectives and worst cases are wider intervals there.
 
 import type { Suite } from "../harness/suite.js";
 import { againstPenalty } from "./relu/againstPenalty.js";
 import type { UciName } from "./relu/uciTables.js";
 
-const radii = [0.01, 0.1];
+type Part = readonly [set: UciName, radius: number, nodes?: number];
 
-const suite = (name: string, sets: readonly UciName[]): Suite => ({
+const suite = (name: string, parts: readonly Part[]): Suite => ({
   name,
-  summary: `ReLU programs against the penalty trainer run ten times longer: ${sets.join(", ")}`,
+  summary: `ReLU programs against the penalty trainer run ten times longer: ${parts.map(([set, radius]) => `${set} at ${radius}`).join(", ")}`,
   async run(context) {
-    for (const set of context.quick ? sets.slice(0, 1) : sets) {
-      for (const radius of radii) await againstPenalty(context, set, radius);
-    }
+    for (const part of context.quick ? parts.slice(0, 2) : parts) await againstPenalty(context, ...part);
   },
 });
 
-export const reluPenalty = suite("relu-penalty", ["Breast Cancer", "wdbc"]);
-export const reluPenaltyWide = suite("relu-penalty-wide", ["Ionosphere", "Sonar"]);
+export const reluPenalty = suite("relu-penalty", [
+  ["Breast Cancer", 0.01],
+  ["Breast Cancer", 0.1],
+  ["wdbc", 0.01],
+  ["wdbc", 0.1],
+]);
+export const reluPenaltyWide = suite("relu-penalty-wide", [
+  ["Ionosphere", 0.01],
+  ["Ionosphere", 0.1],
+  ["Sonar", 0.01],
+]);
+export const reluPenaltySonar = suite("relu-penalty-sonar", [["Sonar", 0.1, 4]]);

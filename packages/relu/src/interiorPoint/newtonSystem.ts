@@ -2,8 +2,8 @@
 //   (B_v + C) dv - C dw = b_v + r,  -C dv + (B_w + C) dw = b_w - r     B block-diagonal, C the loss's Hessian in T, r its right-hand side
 // One of three systems is built:
 //   pieces       the equations as they are, of order 2 P outputs D: the most exact
-//   differences  of half that order: with S = B_v^-1 + B_w^-1 and u = B_v^-1 b_v - B_w^-1 b_w the difference dT = dv - dw solves
-//                (S^-1 + C) dT = r + S^-1 u,  and then  B_v dv = b_v + q,  B_w dw = b_w - q,  q = r - C dT = S^-1 (dT - u)
+//   differences  of half that order: with S = B_v^-1 + B_w^-1 = F F' and u = B_v^-1 b_v - B_w^-1 b_w the difference dT = dv - dw is
+//                F y,  (I + F'C F) y = F^-1 u + F'r,   and then  B_v dv = b_v + q,  B_w dw = b_w - q,  q = r - C dT = F^-T (y - F^-1 u)
 //   terms        without a ball C = Z'Z with one row of Z = h^(1/2) G per term:  (I + Z S Z') q = Z (u + S r),  q = Z dT,
 //                B dtheta = b +- (r - Z'q)
 // With a ball a term is scoreForm (y'A)^2 + (a remainder), y = x + (mixed / scoreForm) v. The system over terms of the first part, with the
@@ -24,6 +24,8 @@ const CHUNK = 1024;
 export const DENSE_ORDER = 900;
 /** The same order up to which it is taken rather than that over differences. */
 const MOST_PIECES = 1800;
+/** Terms beyond which the system over differences is taken rather than a larger one over terms, which is more exact. */
+const MANY_TERMS = 4000;
 const EXACT_STEPS = 12;
 const NEARBY_STEPS = 150;
 const ACCURACY = 1e-10;
@@ -50,7 +52,8 @@ export class NewtonSystem {
   private readonly remainder: Float64Array;
   /** C, where the system is the one over pieces. */
   private readonly hessian: Float64Array;
-  /** S^-1, where the system is S^-1 + C. */
+  private readonly rows: Float64Array;
+  /** F, where the system is the one over differences. */
   private readonly parallel: ParallelBlocks | null;
   private readonly sumsStep: Float64Array;
   private readonly scoreStep: Float64Array;
@@ -62,7 +65,9 @@ export class NewtonSystem {
   static kind(program: ReluProgram, terms: number, dense: number): SystemKind {
     const order = NewtonSystem.order(program);
     if (terms < order && (program.radius === 0 || order > dense)) {
-      return program.radius === 0 && order > MOST_PIECES && terms > order / 2 ? "differences" : "terms";
+      return program.radius === 0 && order > MOST_PIECES && terms > Math.max(order / 2, MANY_TERMS)
+        ? "differences"
+        : "terms";
     }
     return order <= Math.max(MOST_PIECES, dense) ? "pieces" : "differences";
   }
@@ -83,8 +88,9 @@ export class NewtonSystem {
     const blocks = radius > 0 && kind === "terms" ? order * width : 0;
     const hessian = kind === "pieces" ? order * order : 0;
     const parallel = kind === "differences" ? ParallelBlocks.sizes(gateCount * outputs, width) : [];
+    const spare = kind === "differences" ? width * Math.max(order, Math.min(terms, CHUNK)) : 0;
     const vectors = [order, order, order, group, group, group, group, group, terms];
-    return [size * size, chunk, ...vectors, blocks, hessian, ...parallel];
+    return [size * size, chunk, ...vectors, blocks, hessian, spare, ...parallel];
   }
 
   constructor(
@@ -99,13 +105,14 @@ export class NewtonSystem {
     this.blocks = gateCount * outputs;
     this.order = this.blocks * width;
     this.kind = NewtonSystem.kind(program, terms.count, dense);
-    const sizes = NewtonSystem.sizes(program, terms.count, dense).slice(0, 13);
+    const sizes = NewtonSystem.sizes(program, terms.count, dense).slice(0, 14);
     const [matrix, chunk, ...vectors] = sizes.map((size) => workspace.float64(size));
     this.parallel = this.kind === "differences" ? new ParallelBlocks(this.blocks, width, workspace) : null;
     this.matrix = matrix;
     this.chunk = chunk;
     [this.piecesStep, this.force, this.reaction, this.direction, this.image] = vectors;
-    [this.residual, this.guess, this.spare, this.termVector, this.remainder, this.hessian] = vectors.slice(5);
+    [this.residual, this.guess, this.spare, this.termVector, this.remainder, this.hessian, this.rows] =
+      vectors.slice(5);
     this.sumsStep = new Float64Array(terms.count * width);
     this.scoreStep = new Float64Array(terms.count);
     this.onScore = new Float64Array(terms.count);
@@ -130,15 +137,15 @@ export class NewtonSystem {
       return workspace.potrf(terms.count, matrix, terms.count) === 0;
     }
     this.parallel.form(pieces.factors);
-    this.formHessian(matrix);
-    addBlocks(this.parallel.blocks, this.blocks, program.width, matrix);
+    this.formHessian(matrix, this.parallel.roots);
+    for (let k = 0; k < order; k++) matrix[k * order + k] += 1;
     return workspace.potrf(order, matrix, order) === 0;
   }
 
   // [B_v + C, -C; -C, B_w + C], lower triangle
   private formOverPieces(): void {
     const { matrix, order, hessian, pieces, program } = this;
-    this.formHessian(hessian);
+    this.formHessian(hessian, null);
     for (let k = 0; k < order; k++) {
       const [above, below] = [2 * k * order, 2 * (order + k) * order];
       for (let j = 0; j < order; j++) {
@@ -151,24 +158,50 @@ export class NewtonSystem {
     addBlocks(pieces.matrices, pieces.groups, program.width, matrix);
   }
 
-  // C, `[order, order]`
-  private formHessian(out: Float64Array): void {
-    const { program, terms, workspace, chunk, order, sums, blocks } = this;
+  // C, or F'C F with the roots F, `[order, order]`
+  private formHessian(out: Float64Array, roots: Float64Array | null): void {
+    const { program, terms, workspace, chunk, order, sums, blocks, rows } = this;
     const { width, outputs, gateCount, inputs, radius } = program;
-    if (radius > 0) formMatrix(program, terms, this.classes, out, order);
+    if (radius > 0) {
+      formMatrix(program, terms, this.classes, out, order);
+      if (roots !== null) this.scaleBySides(out, roots);
+    }
     for (let start = 0; radius === 0 && start < terms.count; start += CHUNK) {
       const count = Math.min(CHUNK, terms.count - start);
-      chunk.fill(0);
-      for (let row = 0; row < count; row++) {
-        const k = start + row;
-        const i = terms.sample[k];
-        for (let block = 0; block < blocks; block++) {
+      for (let block = 0; block < blocks; block++) {
+        const to = chunk.subarray(block * width);
+        for (let row = 0; row < count; row++) {
+          const k = start + row;
+          const i = terms.sample[k];
           const factor = sums.open[i * gateCount + Math.floor(block / outputs)] * this.heightOf(k, block % outputs);
-          if (factor === 0) continue;
-          for (let j = 0; j < width; j++) chunk[row * order + block * width + j] = factor * inputs[i * width + j];
+          const [into, stride] = roots === null ? [to, order] : [rows, width];
+          for (let j = 0; j < width; j++) into[row * stride + j] = factor * inputs[i * width + j];
         }
+        if (roots === null) continue;
+        const root = roots.subarray(block * width * width, (block + 1) * width * width);
+        workspace.gemm(false, false, count, width, width, 1, rows, width, root, width, 0, to, order);
       }
       workspace.syrk(true, order, count, 1, chunk, order, start === 0 ? 0 : 1, out, order);
+    }
+  }
+
+  // matrix <- F' matrix F, block row by block row and block column by block column
+  private scaleBySides(matrix: Float64Array, roots: Float64Array): void {
+    const { workspace, order, blocks, rows, program } = this;
+    const { width } = program;
+    for (let block = 0; block < blocks; block++) {
+      const root = roots.subarray(block * width * width, (block + 1) * width * width);
+      const part = matrix.subarray(block * width * order, (block + 1) * width * order);
+      rows.set(part);
+      workspace.gemm(true, false, width, order, width, 1, root, width, rows, order, 0, part, order);
+    }
+    for (let block = 0; block < blocks; block++) {
+      const root = roots.subarray(block * width * width, (block + 1) * width * width);
+      const part = matrix.subarray(block * width);
+      for (let row = 0; row < order; row++) {
+        for (let j = 0; j < width; j++) rows[row * width + j] = part[row * order + j];
+      }
+      workspace.gemm(false, false, order, width, width, 1, rows, width, root, width, 0, part, order);
     }
   }
 
@@ -266,12 +299,13 @@ export class NewtonSystem {
     if (parallel !== null) {
       pieces.solveBlocks(side);
       this.difference(side, piecesStep);
-      parallel.apply(piecesStep, reaction);
+      parallel.solve(false, piecesStep);
+      reaction.set(piecesStep);
       workspace.trsv(false, order, matrix, order, reaction);
       workspace.trsv(true, order, matrix, order, reaction);
       for (let k = 0; k < order; k++) reaction[k] -= piecesStep[k];
-      parallel.apply(reaction, piecesStep);
-      for (let k = 0; k < side.length; k++) image[k] = k < order ? piecesStep[k] : -piecesStep[k - order];
+      parallel.solve(true, reaction);
+      for (let k = 0; k < side.length; k++) image[k] = k < order ? reaction[k] : -reaction[k - order];
       pieces.solveBlocks(image);
       for (let k = 0; k < side.length; k++) side[k] += image[k];
       return;

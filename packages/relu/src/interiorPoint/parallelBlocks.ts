@@ -1,21 +1,18 @@
-// The two sides of a gate in parallel: S^-1 = (B_v^-1 + B_w^-1)^-1 for every gate and output, from the Cholesky factors of the blocks:
-//   L_w' S L_w = X'X + I,  X = L_v^-1 L_w,  [X; I] = Q R   hence   S^-1 = Y Y',  Y = L_w R^-1
-// Nothing is subtracted and nothing squared before the end: thin cones make blocks of condition 1e12 and more, which B_v (B_v + B_w)^-1 B_w
-// does not survive.
-// factors: [2, P outputs, D, D] lower triangles, zeros above   blocks: [P outputs, D, D] symmetric
+// The two sides of a gate in parallel: S = B_v^-1 + B_w^-1 = F F' for every gate and output, from the Cholesky factors of the blocks:
+//   [L_v^-1; L_w^-1] = Q F'
+// Nothing is subtracted or squared, and S^-1 is never formed: thin cones make blocks of condition 1e12 and more.
+// factors: [2, P outputs, D, D] lower triangles, zeros above   roots: F, [P outputs, D, D], the same
 
 import type { Workspace } from "@worstcase/linalg";
 
 export class ParallelBlocks {
-  readonly blocks: Float64Array;
-  /** [X; I], `[2 D, D]`. */
+  readonly roots: Float64Array;
+  /** [L_v^-1; L_w^-1] */
   private readonly stacked: Float64Array;
-  /** L_w, then Y. */
-  private readonly root: Float64Array;
 
   static sizes(count: number, width: number): number[] {
     const size = width * width;
-    return [count * size, 2 * size, size];
+    return [count * size, 2 * size];
   }
 
   constructor(
@@ -24,31 +21,30 @@ export class ParallelBlocks {
     private readonly workspace: Workspace,
   ) {
     const arrays = ParallelBlocks.sizes(count, width).map((size) => workspace.float64(size));
-    [this.blocks, this.stacked, this.root] = arrays;
+    [this.roots, this.stacked] = arrays;
   }
 
   form(factors: Float64Array): void {
-    const { count, width, workspace, blocks, stacked, root } = this;
+    const { count, width, workspace, roots, stacked } = this;
     const size = width * width;
     for (let b = 0; b < count; b++) {
-      root.set(factors.subarray((count + b) * size, (count + b + 1) * size));
-      stacked.fill(0);
-      stacked.set(root);
-      for (let k = 0; k < width; k++) stacked[size + k * width + k] = 1;
-      workspace.trsm("left", false, width, width, factors.subarray(b * size, (b + 1) * size), width, stacked, width);
+      for (let side = 0; side < 2; side++) {
+        const half = stacked.subarray(side * size, (side + 1) * size);
+        half.set(factors.subarray((side * count + b) * size, (side * count + b + 1) * size));
+        workspace.trtri(width, half, width);
+      }
       triangulate(stacked, 2 * width, width);
-      workspace.trsm("right", true, width, width, stacked, width, root, width);
-      workspace.syrk(false, width, width, 1, root, width, 0, blocks.subarray(b * size, (b + 1) * size), width);
+      for (let k = 0; k < width; k++) stacked.fill(0, k * width + k + 1, (k + 1) * width);
+      roots.set(stacked.subarray(0, size), b * size);
     }
   }
 
-  /** out = S^-1 u, `[P outputs, D]`, workspace arrays. */
-  apply(u: Float64Array, out: Float64Array): void {
-    const { count, width, workspace, blocks } = this;
+  /** u <- F^-1 u, or F^-T u when `transpose`; `[P outputs, D]`, a workspace array. */
+  solve(transpose: boolean, u: Float64Array): void {
+    const { count, width, workspace, roots } = this;
     for (let b = 0; b < count; b++) {
       const [from, to] = [b * width, (b + 1) * width];
-      const block = blocks.subarray(from * width, to * width);
-      workspace.symv(width, 1, block, width, u.subarray(from, to), 0, out.subarray(from, to));
+      workspace.trsv(transpose, width, roots.subarray(from * width, to * width), width, u.subarray(from, to));
     }
   }
 }

@@ -27,7 +27,7 @@ it.each(cells.map((cell) => [name(cell), cell] as const))("%s: objective within 
   const { result, program, features } = await solve(cell, { tolerance: 1e-7 });
   expect(Math.abs(result.objective.total - cell.objective)).toBeLessThan(1e-6 * cell.objective);
   expect(result.lowerBound).toBeLessThan(cell.objective * (1 + 1e-7));
-  expect(result.gap).toBeLessThan(1e-4);
+  expect(result.gap).toBeLessThan(2e-6);
   expect(result.cones.open).toBe(cell.openGates);
   expect(result.constraintViolation).toEqual({ maximum: 0, mean: 0 });
   expect(coneViolation(program, result.pieces).maximum).toBe(0);
