@@ -47,7 +47,7 @@ export const reluMethods: Suite = {
     const cifar = await cifarFeatures();
     if (!cifar) context.skip("ResNet-20 features", "no images or weights; set WORSTCASE_DATA");
     const large: readonly Run[] = [
-      { method: "auto", maximumIterations: 1000 },
+      { method: "auto", maximumIterations: 55 },
       { method: "admm", maximumIterations: 60 },
     ];
     const part = cifar && halves({ points: cifar.train, labels: cifar.trainLabels }, 5000);

@@ -16,7 +16,7 @@ const LARGEST_DENSE = 4000;
 
 it("a dense system follows where conjugate gradients stall", async () => {
   const tolerance = 1e-7;
-  const { features, labels } = clouds(12, 20, 4, 3);
+  const { features, labels } = clouds(4, 20, 4, 3);
   const gates = sampleGates(features, { count: 31, rng: createRng(2) });
   const options = { gates, norm: "l2", radius: 0.03, beta: 0.01 } as const;
   const program = createProgram(features, { kind: "classes", labels, classCount: 3 }, options);
