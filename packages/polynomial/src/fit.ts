@@ -16,9 +16,9 @@ import { classMasses, hidesAll, zeroNetwork } from "./beyondAllPoints.js";
 import { chooseMethod, type Method } from "./exact/chooseMethod.js";
 import type { IterationReport } from "./exact/interiorPoint.js";
 import { type ExactState, type ExactStatus, trainExact } from "./exact/trainExact.js";
-import { fitFactored } from "./factored/fitFactored.js";
+import { fitFactored, suits } from "./factored/fitFactored.js";
 import { type RowSource, rowsOf } from "./factored/rowSource.js";
-import type { FactoredStatus, RoundReport } from "./factored/trainFactored.js";
+import type { FactoredState, FactoredStatus, RoundReport } from "./factored/trainFactored.js";
 import { prepareRows, type TrainingData } from "./factored/trainingData.js";
 import { type ClassWeights, hingeWeights, marginLossOf, type TrainingLoss } from "./hingeWeights.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./inputs.js";
@@ -41,6 +41,9 @@ export interface IterationEvent extends IterationReport {
 }
 
 export type FitEvent = RoundEvent | IterationEvent;
+
+/** What a fit leaves for the next one along a path of radii or of beta. Opaque: only its kind is meant to be read. */
+export type FitState = ExactState | FactoredState;
 
 export interface FitOptions extends WorkOptions<FitEvent>, MoveOptions {
   /** l2 radius of the adversary in feature space (of z where `ellipsoid` is given); 0 trains the non-robust network. */
@@ -66,10 +69,10 @@ export interface FitOptions extends WorkOptions<FitEvent>, MoveOptions {
    */
   readonly method?: "auto" | Method;
   /**
-   * An earlier fit of the same data with another radius or beta to start from (exact trainer). `warmStart` of the result says
-   * whether it served; a start that does not help is dropped for the ordinary one.
+   * An earlier fit of the same data with another radius or beta to start from, by the same trainer (`state.kind`). `warmStart` of
+   * the result says whether it served. The exact trainer drops a start that does not help for the ordinary one.
    */
-  readonly warmStart?: { readonly state: ExactState | null };
+  readonly warmStart?: { readonly state: FitState | null };
   /** Relative gap (objective - lower bound) / objective to reach. Default 1e-6 exact, 1e-2 factored. */
   readonly tolerance?: number;
   /** Exact trainer: most interior-point iterations of one solve. Default 100. */
@@ -117,8 +120,8 @@ export interface FitResult {
   readonly workingSet: number | null;
   /** Whether the given warm start served; `none` when none was given. */
   readonly warmStart: "none" | "used" | "rejected";
-  /** For `warmStart` of a later fit; null after the factored trainer. Not part of what is saved as JSON. */
-  readonly state: ExactState | null;
+  /** For `warmStart` of a later fit. Not part of what is saved as JSON. */
+  readonly state: FitState | null;
   readonly seconds: number;
   /** Name of the linear algebra used. */
   readonly kernels: string;
@@ -219,10 +222,11 @@ function fitAny(
   });
   const common = { labels: Float64Array.from(labels), radius, beta, activation, set };
 
+  const earlier = options.warmStart?.state ?? null;
   const exact = (tolerance: number): Trained => {
     if (points === null) throw new Error("the exact trainer was chosen for points outside memory");
     const outcome = trainExact(
-      { ...common, points, weights, loss, required, kernels, warmStart: options.warmStart?.state ?? null },
+      { ...common, points, weights, loss, required, kernels, warmStart: earlier?.kind === "exact" ? earlier : null },
       { tolerance, maxIterations: options.maxIterations ?? 100, timeLimitSeconds: timeLimit - elapsed() },
       {
         signal: options.signal,
@@ -235,7 +239,7 @@ function fitAny(
       required,
       set,
     });
-    const warmStart = options.warmStart && !options.warmStart.state ? "rejected" : outcome.warmStart;
+    const warmStart = options.warmStart && earlier?.kind !== "exact" ? "rejected" : outcome.warmStart;
     return { ...outcome, objective, evaluations: 0, warmStart };
   };
 
@@ -255,11 +259,10 @@ function fitAny(
       smoothing: options.smoothing ?? ("auto" as const),
     };
     const onRound = (report: RoundReport) => options.onEvent?.({ type: "round", class: classIndex, ...report });
-    const outcome = fitFactored({ ...common, data, hingeWeights: weights }, settings, {
-      signal: options.signal,
-      onRound,
-    });
-    return { ...outcome, workingSet: null, warmStart: options.warmStart ? "rejected" : "none", state: null };
+    const hooks = { signal: options.signal, onRound };
+    const warm = earlier?.kind === "factored" && suits(earlier, features) ? earlier : null;
+    const outcome = fitFactored({ ...common, data, hingeWeights: weights }, settings, hooks, warm);
+    return { ...outcome, workingSet: null, warmStart: warm ? "used" : options.warmStart ? "rejected" : "none" };
   };
 
   const tolerance = wanted ?? (choice.method === "exact" ? 1e-6 : 1e-2);

@@ -5,12 +5,13 @@ export { type DecomposeOptions, type Decomposition, decompose, decomposeNetwork 
 export type { Method } from "./exact/chooseMethod.js";
 export type { IterationReport } from "./exact/interiorPoint.js";
 export type { ExactState, ExactStatus } from "./exact/trainExact.js";
-export type { FactoredStatus, RoundReport } from "./factored/trainFactored.js";
+export type { FactoredState, FactoredStatus, RoundReport } from "./factored/trainFactored.js";
 export { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
 export {
   type FitEvent,
   type FitOptions,
   type FitResult,
+  type FitState,
   type FitStatus,
   fitPolynomial,
   fitPrepared,

@@ -3,13 +3,15 @@
 
 import { checkLabels, type NumericBatch, SettingError, ShapeError, type Warning } from "@worstcase/core";
 import { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
-import { type FitOptions, type FitResult, fitPrepared, resolveKernels } from "./fit.js";
+import { type FitOptions, type FitResult, type FitState, fitPrepared, resolveKernels } from "./fit.js";
 import { hingeWeights, marginLossOf } from "./hingeWeights.js";
 import { checkInteger } from "./inputs.js";
 import type { MarginLoss } from "./marginLoss.js";
 import type { Quadratic } from "./quadratic.js";
 
-export interface OneVersusAllOptions extends FitOptions {
+export interface OneVersusAllOptions extends Omit<FitOptions, "warmStart"> {
+  /** An earlier fit of the same data with another radius or beta: every class starts from its own there. */
+  readonly warmStart?: { readonly classes: readonly { readonly class: number; readonly state: FitState | null }[] };
   /** Classes to train, for checkpointing or splitting the work; default all. */
   readonly onlyClasses?: readonly number[];
 }
@@ -48,7 +50,8 @@ export function fitOneVersusAll(
   classCount: number,
   options: OneVersusAllOptions,
 ): OneVersusAllFit {
-  const { onlyClasses, ...fitOptions } = options;
+  const { onlyClasses, warmStart, ...fitOptions } = options;
+  const states = statesOf(warmStart);
   checkInteger(classCount, "classCount", 2);
   const data = prepareTrainingData(features, {
     kernels: resolveKernels(options.kernels),
@@ -59,8 +62,23 @@ export function fitOneVersusAll(
   if (wanted.length === 0) {
     throw new SettingError({ argument: "options.onlyClasses", expected: "at least one class", received: wanted });
   }
-  const classes = wanted.map((c) => fitClass(data, labels, c, { ...fitOptions, classCount }));
+  const classes = wanted.map((c) => fitClass(data, labels, c, { ...fitOptions, ...startOf(states, c), classCount }));
   return combineClasses(classes);
+}
+
+/** State of each class of an earlier fit; null without one. Throws SettingError on anything else. */
+export function statesOf(warmStart: OneVersusAllOptions["warmStart"]): Map<number, FitState | null> | null {
+  if (warmStart === undefined) return null;
+  if (!Array.isArray(warmStart?.classes)) {
+    const expected = "a fit of all classes, with classes";
+    throw new SettingError({ argument: "options.warmStart", expected, received: warmStart });
+  }
+  return new Map(warmStart.classes.map((fit) => [fit.class, fit.state]));
+}
+
+/** `warmStart` of one class. */
+export function startOf(states: ReturnType<typeof statesOf>, classIndex: number): Pick<FitOptions, "warmStart"> {
+  return states ? { warmStart: { state: states.get(classIndex) ?? null } } : {};
 }
 
 /**

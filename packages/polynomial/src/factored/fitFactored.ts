@@ -28,14 +28,28 @@ export interface FactoredFit {
   readonly lowerBound: number;
   readonly iterations: number;
   readonly evaluations: number;
+  /** To start a fit of nearly the same problem with. */
+  readonly state: FactoredState;
 }
 
-export function fitFactored(problem: ObjectiveProblem, settings: FactoredSettings, hooks: FactoredHooks): FactoredFit {
+/** `warm`: of an earlier fit to the same or nearly the same samples, in place of the first stages. */
+export function fitFactored(
+  problem: ObjectiveProblem,
+  settings: FactoredSettings,
+  hooks: FactoredHooks,
+  warm: FactoredState | null = null,
+): FactoredFit {
   const started = performance.now();
   const { data, labels, hingeWeights, radius, beta, activation, set = null } = problem;
-  const start = startFromSample(problem, settings, hooks);
+  const start = warm ?? startFromSample(problem, settings, hooks);
   const left = settings.timeLimitSeconds - (performance.now() - started) / 1000;
-  const outcome = trainFactored(problem, { ...settings, timeLimitSeconds: left }, hooks, start);
+  const outcome = trainFactored(
+    problem,
+    { ...settings, timeLimitSeconds: left },
+    hooks,
+    start,
+    !start || warm !== null,
+  );
   const neurons: Neurons = { directions: outcome.directions, weights: outcome.weights, activation };
   const quadratic = quadraticFromNeurons(neurons, data.dimension);
   const objective = robustObjective(quadratic, data.rows, labels, radius, hingeWeights, beta, data.kernels, { set });
@@ -49,8 +63,13 @@ export function fitFactored(problem: ObjectiveProblem, settings: FactoredSetting
     activation,
     set,
   });
-  const { status, rounds: iterations, evaluations } = outcome;
-  return { status, neurons, quadratic, objective, lowerBound, iterations, evaluations };
+  const { status, rounds: iterations, evaluations, state } = outcome;
+  return { status, neurons, quadratic, objective, lowerBound, iterations, evaluations, state };
+}
+
+/** Whether a state holds neurons of so many features. */
+export function suits({ vectors, signs }: FactoredState, features: number): boolean {
+  return signs.length > 0 && vectors.length === signs.length * features;
 }
 
 /** The outcome on an eighth of the samples, with class totals as in the whole; null where that would leave too few. */

@@ -50,11 +50,16 @@ export interface FactoredOutcome {
   readonly state: FactoredState;
 }
 
-/** The best network with hinge widths that suit it. */
+/** The best network with hinge widths that suit it. Opaque outside: only its kind is meant to be read. */
 export interface FactoredState {
+  readonly kind: "factored";
+  /** @internal */
   readonly vectors: Float64Array;
+  /** @internal */
   readonly signs: Float64Array;
+  /** @internal */
   readonly width: number;
+  /** @internal */
   readonly dualWidth: number;
 }
 
@@ -84,16 +89,20 @@ const worthwhileGain = 1e-4;
 const lineSearch = [1, 0.5, 0.25, 0.1, 0.03];
 /** Share of the largest neuron below which one is dropped between rounds. */
 const negligibleSize = 1e-5;
+/** Share of the constant network's objective below which a start shows that the classes cannot be matched. */
+const clearlyLearnt = 0.8;
 /** Earlier attacks a sample may keep once the gap stalls. */
 const keptAttacks = 5;
 /** The hinge and the worst case themselves. */
 const exactly: Smoothing = { width: 0, mu: 0, rho: 1 };
 
+/** `descendFirst`: whether the first round takes steps before it looks for a bound; a start made for this very problem needs none. */
 export function trainFactored(
   problem: ObjectiveProblem,
   settings: FactoredSettings,
   { signal, onRound }: FactoredHooks,
   start: FactoredState | null = null,
+  descendFirst = start === null,
 ): FactoredOutcome {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
@@ -132,7 +141,7 @@ export function trainFactored(
     rounds,
     evaluations,
     dual,
-    state: { vectors: bestNeurons, signs: bestSigns, width, dualWidth },
+    state: { kind: "factored", vectors: bestNeurons, signs: bestSigns, width, dualWidth },
   });
   const gapNow = () => (best - lower) / Math.max(best, Number.MIN_VALUE);
   const objective = createObjective(problem);
@@ -160,7 +169,14 @@ export function trainFactored(
       bestSigns = constantSigns;
     }
   }
-  const matched = constant.match(offerRaised);
+  const alike = best;
+  if (start && start.signs.length > 0) {
+    count = Math.min(maxNeurons, start.signs.length);
+    neurons.set(start.vectors.subarray(0, count * d));
+    signs.set(start.signs.subarray(0, count));
+    keepIfBetter(exactValue());
+  }
+  const matched = best < clearlyLearnt * alike ? null : constant.match(offerRaised);
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
   const glance = dualSearch.look([still]);
   if (glance.bound >= (1 - settings.tolerance) * best) offer(certify([still]), [still]);
@@ -168,11 +184,7 @@ export function trainFactored(
   if (matched && gapNow() > settings.tolerance) mixMatched(matched);
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
   const first = 0.1 / Math.max(certificate.largest, certificate.largestNegative);
-  if (start && start.signs.length > 0) {
-    count = Math.min(maxNeurons, start.signs.length);
-    neurons.set(start.vectors.subarray(0, count * d));
-    signs.set(start.signs.subarray(0, count));
-  } else {
+  if (count === 0) {
     const offers = candidates(certificate, activation, 1 + extraDirections, Number.NEGATIVE_INFINITY);
     for (const { direction, sign } of offers) push(direction, sign, first * (count < 2 ? 1 : 0.3));
   }
@@ -186,7 +198,7 @@ export function trainFactored(
     const gapBefore = gapNow();
     const lowerBefore = lower;
     // From a good start the bounds may meet before any step.
-    if (round > 0 || !start) {
+    if (round > 0 || descendFirst) {
       if (round > 0 || start) objective.restrict(awake());
       else {
         descend(round, firstLook);

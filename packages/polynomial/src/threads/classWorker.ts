@@ -5,9 +5,10 @@ import { isWorstcaseError } from "@worstcase/core";
 import { chooseKernels } from "@worstcase/linalg";
 import { rowsOf } from "../factored/rowSource.js";
 import { prepareRows } from "../factored/trainingData.js";
+import type { FitEvent } from "../fit.js";
 import { fitClass } from "../oneVersusAll.js";
 import { mailboxRows } from "./mailboxRows.js";
-import type { WorkerMessage, WorkerStart } from "./messages.js";
+import type { ClassTask, WorkerMessage, WorkerStart } from "./messages.js";
 
 const port = parentPort;
 if (!port) throw new Error("this module runs only as a worker thread of @worstcase/polynomial");
@@ -16,11 +17,12 @@ const { samples, dimension, points, labels, options, kernels } = workerData as W
 const post = (message: WorkerMessage) => port.postMessage(message);
 let data: ReturnType<typeof prepareRows> | null = null;
 
-port.on("message", (classIndex: number) => {
+port.on("message", ({ classIndex, start }: ClassTask) => {
   try {
     const started = process.cpuUsage();
     data ??= prepare();
-    const fit = fitClass(data, labels, classIndex, { ...options, onEvent: (event) => post({ type: "event", event }) });
+    const onEvent = (event: FitEvent) => post({ type: "event", event });
+    const fit = fitClass(data, labels, classIndex, { ...options, ...start, onEvent });
     const { matrices: _, worstCase: __, ...plain } = fit;
     const { user, system } = process.cpuUsage(started);
     post({ type: "done", fit: plain, cpuSeconds: (user + system) / 1e6 });

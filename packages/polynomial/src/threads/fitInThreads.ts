@@ -21,6 +21,8 @@ import {
   fitOneVersusAll,
   type OneVersusAllFit,
   type OneVersusAllOptions,
+  startOf,
+  statesOf,
 } from "../oneVersusAll.js";
 import { type Mailbox, mailboxFailed, mailboxFull, mailboxState, type WorkerMessage } from "./messages.js";
 import { shareArray, workerFile } from "./workerFile.js";
@@ -57,8 +59,9 @@ export async function fitInThreads(
   classCount: number,
   options: ThreadOptions,
 ): Promise<ThreadedFit> {
-  const { workers: wanted, chunkRows, onlyClasses, signal, onEvent, kernels, ...rest } = options;
+  const { workers: wanted, chunkRows, onlyClasses, warmStart, signal, onEvent, kernels, ...rest } = options;
   checkFitOptions(kernels === undefined ? rest : { ...rest, kernels });
+  const states = statesOf(warmStart);
   checkInteger(classCount, "classCount", 2);
   if (wanted !== undefined) checkInteger(wanted, "options.workers", 0);
   if (chunkRows !== undefined) checkInteger(chunkRows, "options.chunkRows", 1);
@@ -135,7 +138,7 @@ export async function fitInThreads(
       }
       function next(worker: (typeof pool)[number]): void {
         const c = queue.shift();
-        if (c !== undefined) worker.postMessage(c);
+        if (c !== undefined) worker.postMessage({ classIndex: c, start: startOf(states, c) });
       }
     });
   } finally {

@@ -1,5 +1,5 @@
 // What passes between a fit in threads and its worker threads.
-//   main to worker: the class to train next       worker to main: an event, a chunk wanted, a class done, an error
+//   main to worker: the class to train next, and its start       worker to main: an event, a chunk wanted, a class done, an error
 // Chunks of streamed features go through a mailbox of shared memory: the worker writes the chunk's number and waits, the main thread
 // reads the chunk from its asynchronous source, fills the mailbox and wakes the worker.
 
@@ -25,8 +25,13 @@ export interface WorkerStart {
   /** All points in shared memory, or where chunks of them arrive. */
   readonly points: Float32Array | Float64Array | Mailbox;
   readonly labels: Int32Array;
-  readonly options: Omit<FitOptions, "signal" | "onEvent" | "kernels"> & { readonly classCount: number };
+  readonly options: Omit<FitOptions, "signal" | "onEvent" | "kernels" | "warmStart"> & { readonly classCount: number };
   readonly kernels: KernelRequest;
+}
+
+export interface ClassTask {
+  readonly classIndex: number;
+  readonly start: Pick<FitOptions, "warmStart">;
 }
 
 /** A `ClassFit` without its functions. */
