@@ -70,7 +70,7 @@ export interface FitOptions extends WorkOptions<FitEvent>, MoveOptions {
   readonly method?: "auto" | Method;
   /**
    * An earlier fit of the same data with another radius or beta to start from, by the same trainer (`state.kind`). `warmStart` of
-   * the result says whether it served. The exact trainer drops a start that does not help for the ordinary one.
+   * the result says whether it served. A start that does not help is dropped for the ordinary one.
    */
   readonly warmStart?: { readonly state: FitState | null };
   /** Relative gap (objective - lower bound) / objective to reach. Default 1e-6 exact, 1e-2 factored. */
@@ -262,7 +262,7 @@ function fitAny(
     const hooks = { signal: options.signal, onRound };
     const warm = earlier?.kind === "factored" && suits(earlier, features) ? earlier : null;
     const outcome = fitFactored({ ...common, data, hingeWeights: weights }, settings, hooks, warm);
-    return { ...outcome, workingSet: null, warmStart: warm ? "used" : options.warmStart ? "rejected" : "none" };
+    return { ...outcome, workingSet: null, warmStart: options.warmStart && !warm ? "rejected" : outcome.warmStart };
   };
 
   const tolerance = wanted ?? (choice.method === "exact" ? 1e-6 : 1e-2);

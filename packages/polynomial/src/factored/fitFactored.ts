@@ -28,6 +28,7 @@ export interface FactoredFit {
   readonly lowerBound: number;
   readonly iterations: number;
   readonly evaluations: number;
+  readonly warmStart: "none" | "used" | "rejected";
   /** To start a fit of nearly the same problem with. */
   readonly state: FactoredState;
 }
@@ -64,7 +65,8 @@ export function fitFactored(
     set,
   });
   const { status, rounds: iterations, evaluations, state } = outcome;
-  return { status, neurons, quadratic, objective, lowerBound, iterations, evaluations, state };
+  const warmStart = warm === null ? "none" : outcome.rejected ? "rejected" : "used";
+  return { status, neurons, quadratic, objective, lowerBound, iterations, evaluations, warmStart, state };
 }
 
 /** Whether a state holds neurons of so many features. */

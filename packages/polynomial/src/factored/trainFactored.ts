@@ -46,6 +46,8 @@ export interface FactoredOutcome {
   readonly evaluations: number;
   /** Weights and attacks of the best lower bound: enough to check it again from the data. */
   readonly dual: readonly AttackPart[];
+  /** Whether the start was of no use. */
+  readonly rejected: boolean;
   /** To go on from with more samples. */
   readonly state: FactoredState;
 }
@@ -89,7 +91,7 @@ const worthwhileGain = 1e-4;
 const lineSearch = [1, 0.5, 0.25, 0.1, 0.03];
 /** Share of the largest neuron below which one is dropped between rounds. */
 const negligibleSize = 1e-5;
-/** Share of the constant network's objective below which a start shows that the classes cannot be matched. */
+/** Share of the constant network's objective below which a start is worth going on from, and shows that the classes cannot be matched. */
 const clearlyLearnt = 0.8;
 /** Earlier attacks a sample may keep once the gap stalls. */
 const keptAttacks = 5;
@@ -131,6 +133,7 @@ export function trainFactored(
   let bestSigns: Float64Array = new Float64Array(0);
   // What a narrower hinge could add at first is lost in the gap.
   const firstWidth = Math.min(0.5, Math.max(0.1, 10 * settings.tolerance));
+  let rejected = false;
   let width = start?.width ?? firstWidth;
   let dualWidth = start?.dualWidth ?? firstWidth;
   const outcome = (status: FactoredStatus, rounds: number, evaluations: number): FactoredOutcome => ({
@@ -141,6 +144,7 @@ export function trainFactored(
     rounds,
     evaluations,
     dual,
+    rejected,
     state: { kind: "factored", vectors: bestNeurons, signs: bestSigns, width, dualWidth },
   });
   const gapNow = () => (best - lower) / Math.max(best, Number.MIN_VALUE);
@@ -176,7 +180,15 @@ export function trainFactored(
     signs.set(start.signs.subarray(0, count));
     keepIfBetter(exactValue());
   }
-  const matched = best < clearlyLearnt * alike ? null : constant.match(offerRaised);
+  const learnt = best < clearlyLearnt * alike;
+  // Another problem's network that is hardly better than the constant leads nowhere.
+  rejected = start !== null && descendFirst && !learnt;
+  if (rejected) {
+    count = 0;
+    width = firstWidth;
+    dualWidth = firstWidth;
+  }
+  const matched = learnt ? null : constant.match(offerRaised);
   if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
   const glance = dualSearch.look([still]);
   if (glance.bound >= (1 - settings.tolerance) * best) offer(certify([still]), [still]);
@@ -199,7 +211,7 @@ export function trainFactored(
     const lowerBefore = lower;
     // From a good start the bounds may meet before any step.
     if (round > 0 || descendFirst) {
-      if (round > 0 || start) objective.restrict(awake());
+      if (round > 0 || (start && !rejected)) objective.restrict(awake());
       else {
         descend(round, firstLook);
         objective.restrict(awake());

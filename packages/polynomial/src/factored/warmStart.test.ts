@@ -53,9 +53,17 @@ describe("the factored trainer from an earlier fit", () => {
 
   test("a start does not change, far starts end at the same certificates", () => {
     const before = structuredClone(base.state);
-    for (const radius of [0, 0.5, 2]) {
+    for (const [radius, answer] of [
+      [0, "used"],
+      [0.5, "used"],
+      [2, "rejected"],
+    ] as const) {
+      const cold = fitPolynomial(points, signs, { ...options, radius });
       const far = fitPolynomial(points, signs, { ...options, radius, warmStart: base });
-      expect([far.warmStart, far.gap <= 1e-2]).toEqual(["used", true]);
+      expect(far.warmStart).toBe(answer);
+      expect(far.lowerBound).toBeLessThanOrEqual(cold.objective.total);
+      expect(cold.lowerBound).toBeLessThanOrEqual(far.objective.total);
+      if (answer === "rejected") expect(far.objective.total).toBe(cold.objective.total);
     }
     expect(base.state).toEqual(before);
   });
