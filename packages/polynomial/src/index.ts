@@ -5,7 +5,7 @@ export { type DecomposeOptions, type Decomposition, decompose, decomposeNetwork 
 export type { Method } from "./exact/chooseMethod.js";
 export type { IterationReport } from "./exact/interiorPoint.js";
 export type { ExactState, ExactStatus } from "./exact/trainExact.js";
-export type { FactoredState, FactoredStatus, RoundReport } from "./factored/trainFactored.js";
+export type { FactoredState, FactoredStatus, RoundReport } from "./factored/contracts.js";
 export { prepareTrainingData, type TrainingData } from "./factored/trainingData.js";
 export {
   type FitEvent,

@@ -5,14 +5,9 @@
 import { createCertifier } from "../certificate.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import { type ObjectiveParts, robustObjective } from "../robustObjective.js";
+import type { FactoredHooks, FactoredSettings, FactoredState, FactoredStatus } from "./contracts.js";
 import type { ObjectiveProblem } from "./objective.js";
-import {
-  type FactoredHooks,
-  type FactoredSettings,
-  type FactoredState,
-  type FactoredStatus,
-  trainFactored,
-} from "./trainFactored.js";
+import { trainFactored } from "./trainFactored.js";
 
 /** Fewest samples of a first stage. */
 const smallestSample = 2048;

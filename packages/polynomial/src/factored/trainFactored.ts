@@ -5,6 +5,7 @@ import { throwIfAborted } from "@worstcase/core";
 import { type AttackPart, createCertifier, type DetailedCertificate, wholePart } from "../certificate.js";
 import { candidates, type Violations } from "./candidates.js";
 import { constantPair, type Verdict } from "./constantPair.js";
+import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredState, FactoredStatus } from "./contracts.js";
 import { createDualSearch } from "./dualSearch.js";
 import { createLbfgs } from "./lbfgs.js";
 import { createMaster } from "./master.js";
@@ -12,63 +13,6 @@ import { unmatched } from "./matchClasses.js";
 import { createObjective, type ObjectiveProblem, type Smoothing } from "./objective.js";
 import { everyRow } from "./rowSource.js";
 import { toNetwork } from "./toNetwork.js";
-
-export interface FactoredSettings {
-  readonly tolerance: number;
-  readonly maxRounds: number;
-  readonly maxEvaluations: number;
-  readonly evaluationsPerRound: number;
-  readonly timeLimitSeconds: number;
-  readonly smoothing: "auto" | "never" | "always";
-}
-
-export type FactoredStatus = "optimal" | "zero-optimal" | "stalled" | "round-limit" | "evaluation-limit" | "time-limit";
-
-export interface RoundReport {
-  readonly round: number;
-  /** Objective of the best network so far, and the certified lower bound so far. */
-  readonly upper: number;
-  readonly lower: number;
-  readonly gap: number;
-  readonly neurons: number;
-  readonly evaluations: number;
-  readonly seconds: number;
-}
-
-export interface FactoredOutcome {
-  readonly status: FactoredStatus;
-  /** Unit directions `[K, d]` and weights alpha `[K]`. */
-  readonly directions: Float64Array;
-  readonly weights: Float64Array;
-  readonly upper: number;
-  readonly lower: number;
-  readonly rounds: number;
-  readonly evaluations: number;
-  /** Weights and attacks of the best lower bound: enough to check it again from the data. */
-  readonly dual: readonly AttackPart[];
-  /** Whether the start was of no use. */
-  readonly rejected: boolean;
-  /** To go on from with more samples. */
-  readonly state: FactoredState;
-}
-
-/** The best network with hinge widths that suit it. Opaque outside: only its kind is meant to be read. */
-export interface FactoredState {
-  readonly kind: "factored";
-  /** @internal */
-  readonly vectors: Float64Array;
-  /** @internal */
-  readonly signs: Float64Array;
-  /** @internal */
-  readonly width: number;
-  /** @internal */
-  readonly dualWidth: number;
-}
-
-export interface FactoredHooks {
-  readonly signal: AbortSignal | undefined;
-  readonly onRound: (report: RoundReport) => void;
-}
 
 /** Extra eigenvectors offered as neurons on each violated side. */
 const extraDirections = 2;
