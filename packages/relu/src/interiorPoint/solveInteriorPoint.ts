@@ -44,9 +44,9 @@ const CLOSENESS = 0.99;
 const LARGEST_DENSE = 4000;
 /** Corrections of products that are far from the target (centralityShift.ts): at most so many, for steps this much longer, which must gain a share of that. */
 const CORRECTIONS = 6;
-/** The same up to this many cone samples, where few rows are nearly parallel. Where a system is only a preconditioner a solve costs as much as a factorisation: none. */
-const FEW_CORRECTIONS = 2;
+/** Cone samples above which many rows are nearly parallel: only there, and with the sharp cones of a general ball, do corrections pay. */
 const MANY_SAMPLES = 1000;
+const FEW_CORRECTIONS = 2;
 const FARTHER = 0.2;
 const GAIN = 0.1;
 /** Steps beyond which none is tried. */
@@ -110,10 +110,12 @@ async function run(
   const bounds = new BoundEvaluator(program, pieces, terms, sums, workspace);
   terms.start();
   pieces.start(terms.kappa / 2, options.directions);
+  const plain = program.radius === 0 || [1, 2, Infinity].includes(program.dualExponent);
+  const thin = rows.length > MANY_SAMPLES;
   centrePieces(pieces, terms.kappa / 2);
   const degree = terms.degree + pieces.degree;
   // Variables and duals may go different ways where the gradient of the objective and the rows do not depend on the point.
-  const linear = program.loss === "hinge" && (program.radius === 0 || [1, 2, Infinity].includes(program.dualExponent));
+  const linear = program.loss === "hinge" && plain;
   const lengths = (closeness: number, limit: number): [number, number] => {
     const primal = Math.min(1, closeness * pieces.longestSlackStep(terms.longestSlackStep(limit)));
     const dual = Math.min(1, closeness * pieces.longestDualStep(terms.longestDualStep(limit)));
@@ -127,7 +129,8 @@ async function run(
   let idle = 0;
   let begun = false;
   const nearby = NewtonSystem.kind(program, terms.count, dense) === "terms" && program.radius > 0;
-  const corrections = nearby ? 0 : rows.length > MANY_SAMPLES ? CORRECTIONS : FEW_CORRECTIONS;
+  // Where a system is only a preconditioner a solve costs as much as a factorisation.
+  const corrections = nearby || (plain && !thin) ? 0 : thin ? CORRECTIONS : FEW_CORRECTIONS;
   let least = Number.POSITIVE_INFINITY;
   let lastPause = performance.now();
   while (iteration < options.maximumIterations && best.total - lowerBound > options.tolerance * best.total) {
