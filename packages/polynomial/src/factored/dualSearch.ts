@@ -33,7 +33,7 @@ interface DualPoint extends DualMoments, Omit<Violations, keyof DualMoments> {
   readonly bound: number;
 }
 
-export interface DualResult {
+interface DualResult {
   readonly parts: AttackPart[];
   /** Estimated bound of the parts. */
   readonly bound: number;

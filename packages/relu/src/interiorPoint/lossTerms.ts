@@ -8,7 +8,6 @@
 // A: [terms, D]   a: its first d coordinates
 
 import type { ReluProgram } from "../program/program.js";
-import { shiftProducts } from "./centralityShift.js";
 import { createNormCones } from "./createNormCones.js";
 import { longestLinearStep, type NormCones } from "./normCones.js";
 import { indexTerms, type TermIndex } from "./termIndex.js";
@@ -41,10 +40,10 @@ export class LossTerms implements TermIndex {
   private readonly localStep: Float64Array;
   readonly slack: Float64Array;
   readonly dual: Float64Array;
-  private readonly aim: Float64Array;
-  private readonly aimBefore: Float64Array;
-  private readonly slackStep: Float64Array;
-  private readonly dualStep: Float64Array;
+  readonly aim: Float64Array;
+  readonly aimBefore: Float64Array;
+  readonly slackStep: Float64Array;
+  readonly dualStep: Float64Array;
   private readonly tauForm: Float64Array;
   private readonly scoreTau: Float64Array;
   private readonly sideTau: Float64Array;
@@ -192,22 +191,8 @@ export class LossTerms implements TermIndex {
     this.gatherSides();
   }
 
-  /** Moves the products of the rows after steps of these lengths towards `target` (centralityShift.ts). */
-  correct(primal: number, dualLength: number, target: number): void {
-    const { slack, dual, slackStep, dualStep, aim } = this;
-    this.aimBefore.set(aim);
-    shiftProducts({ slack, dual, slackStep, dualStep, aim }, primal, dualLength, target);
-    this.gatherSides();
-  }
-
-  /** Takes the last `correct` back. */
-  undoCorrection(): void {
-    this.aim.set(this.aimBefore);
-    this.gatherSides();
-  }
-
-  // Right-hand sides of m and a from the aims.
-  private gatherSides(): void {
+  /** Right-hand sides of m and a from the aims. */
+  gatherSides(): void {
     const { kappa, cones, slack, dual, aim, program } = this;
     const d = program.featureCount;
     for (let k = 0; k < this.count; k++) {

@@ -7,7 +7,6 @@
 import type { Workspace } from "@worstcase/linalg";
 import { lengthOf } from "../ballSupport.js";
 import type { ReluProgram } from "../program/program.js";
-import { shiftProducts } from "./centralityShift.js";
 import { createNormCones } from "./createNormCones.js";
 import { factorWithCare } from "./factorWithCare.js";
 import { longestLinearStep, type NormCones } from "./normCones.js";
@@ -31,11 +30,11 @@ export class Pieces {
   private readonly zetaStep: Float64Array;
   private readonly t: Float64Array;
   private readonly tStep: Float64Array;
-  private readonly slack: Float64Array;
-  private readonly slackStep: Float64Array;
-  private readonly dualStep: Float64Array;
-  private readonly aim: Float64Array;
-  private readonly aimBefore: Float64Array;
+  readonly slack: Float64Array;
+  readonly slackStep: Float64Array;
+  readonly dualStep: Float64Array;
+  readonly aim: Float64Array;
+  readonly aimBefore: Float64Array;
   private readonly sideZeta: Float64Array;
   private readonly sideT: Float64Array;
   /** Newton matrix of t: corner and what couples it to theta. */
@@ -288,22 +287,8 @@ export class Pieces {
     this.gatherSides();
   }
 
-  /** Moves the products of the rows after steps of these lengths towards `target` (centralityShift.ts). */
-  correct(primal: number, dualLength: number, target: number): void {
-    const { slack, dual, slackStep, dualStep, aim } = this;
-    this.aimBefore.set(aim);
-    shiftProducts({ slack, dual, slackStep, dualStep, aim }, primal, dualLength, target);
-    this.gatherSides();
-  }
-
-  /** Takes the last `correct` back. */
-  undoCorrection(): void {
-    this.aim.set(this.aimBefore);
-    this.gatherSides();
-  }
-
-  // Right-hand sides of theta, zeta and t from the aims.
-  private gatherSides(): void {
+  /** Right-hand sides of theta, zeta and t from the aims. */
+  gatherSides(): void {
     const { groups, program, norms, robust, aim, side } = this;
     const { width, featureCount, beta } = program;
     const samples = this.rows;

@@ -6,6 +6,7 @@ import { throwIfAborted } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
+import { correct, undoCorrection } from "./centralityShift.js";
 import { centrePieces } from "./centrePieces.js";
 import { GateSums } from "./gateSums.js";
 import { LossTerms } from "./lossTerms.js";
@@ -150,11 +151,11 @@ async function run(
     let [primal, dual] = lengths(CLOSENESS, 2);
     for (let round = 0; round < corrections && Math.min(primal, dual) < LONG_ENOUGH; round++) {
       const [farther, dualFarther] = [Math.min(1, primal + FARTHER), Math.min(1, dual + FARTHER)];
-      for (const part of [terms, pieces]) part.correct(farther, dualFarther, target);
+      for (const part of [terms, pieces]) correct(part, farther, dualFarther, target);
       system.solve();
       const next = lengths(CLOSENESS, 2);
       if (next[0] + next[1] < primal + dual + GAIN * FARTHER) {
-        for (const part of [terms, pieces]) part.undoCorrection();
+        for (const part of [terms, pieces]) undoCorrection(part);
         system.solve();
         break;
       }
