@@ -13,9 +13,8 @@ import { unitRoundoff } from "./worstCase/rotatedForm.js";
 /** Room for the rounding of the lengths. */
 const safety = 1 + 1e-9;
 
-/** Whether a ball of this radius around every point holds such clouds. masses: weight of each class, `[classes]`. */
-export function hidesAll(rows: RowSource, masses: Float64Array, radius: number, { a, c }: Activation): boolean {
-  const { samples, dimension: d } = rows;
+/** Variance M of a cloud in every feature that makes each pair of classes cancel; Infinity where none does. */
+export function cloudVariance(masses: Float64Array, { a, c }: Activation): number {
   let spread = 0;
   for (const one of masses) {
     for (const other of masses) {
@@ -24,7 +23,13 @@ export function hidesAll(rows: RowSource, masses: Float64Array, radius: number, 
       if (excess !== 0) spread = Math.max(spread, excess > 0 ? excess / lighter : -excess / heavier);
     }
   }
-  const room = radius * radius - d * spread * safety;
+  return spread;
+}
+
+/** Whether a ball of this radius around every point holds such clouds. masses: weight of each class, `[classes]`. */
+export function hidesAll(rows: RowSource, masses: Float64Array, radius: number, activation: Activation): boolean {
+  const { samples, dimension: d } = rows;
+  const room = radius * radius - d * cloudVariance(masses, activation) * safety;
   if (!(room >= 0)) return false;
   const block = Math.min(samples, blockRowsFor(d));
   const points = new Float64Array(block * d);

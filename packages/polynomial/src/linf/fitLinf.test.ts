@@ -1,22 +1,108 @@
 import { readFileSync } from "node:fs";
 import { createRng } from "@worstcase/core";
+import { chooseKernels } from "@worstcase/linalg";
 import { expect, test } from "vitest";
 import { batch, breastCancer, dataFile, normals, syntheticClasses } from "../../test/support.js";
+import { paperActivation } from "../activation.js";
 import { fitPolynomial } from "../fit.js";
+import { createBoxAdversary } from "./boxProblem.js";
 import { fitLinf } from "./fitLinf.js";
 import { linfLowerBounds, linfWorstCase } from "./linfBounds.js";
+import { trainBoxBarrier } from "./trainBoxBarrier.js";
 
 const reference = JSON.parse(readFileSync(new URL("../../fixtures/reference.json", import.meta.url), "utf8"));
 
 test("objective and certificate enclose the optimum of the semidefinite program, solved independently", () => {
   expect(reference.linf_training).toHaveLength(3);
   for (const { d, epsilon, beta, points, labels, objective } of reference.linf_training) {
-    const fit = fitLinf(batch(Float64Array.from(points), d), labels, { epsilon, beta, tolerance: 4e-3 });
-    expect(fit.lowerBound).toBeLessThanOrEqual(objective * (1 + 1e-8));
-    expect(fit.objective.total).toBeGreaterThanOrEqual(objective * (1 - 1e-8));
-    expect(fit.gap).toBeLessThan(5e-3);
-    expect(fit.objective.total - objective).toBeLessThan(4e-3 * objective);
+    const data = batch(Float64Array.from(points), d);
+    // the barrier, and the descent that takes its place where its systems are too large
+    for (const [tolerance, neurons] of [
+      [1e-4, 2 * d + 2],
+      [4e-3, 2 * d + 1],
+    ]) {
+      const fit = fitLinf(data, labels, { epsilon, beta, tolerance, maxNeurons: neurons });
+      expect(fit.lowerBound).toBeLessThanOrEqual(objective * (1 + 1e-7));
+      expect(fit.objective.total).toBeGreaterThanOrEqual(objective * (1 - 1e-7));
+      expect(fit.gap).toBeLessThanOrEqual(tolerance);
+    }
   }
+});
+
+test("barrier and descent bound each other with ranges, immutable features and weights; the network keeps its promise", () => {
+  const { points, labels } = syntheticClasses(12, 40, 3);
+  const sampleWeights = Float64Array.from(labels, (_, i) => i % 3);
+  const common = {
+    epsilon: 0.4,
+    beta: 0.01,
+    immutable: [2],
+    range: { lower: -1.5, upper: [1.5, 1, 2] },
+    sampleWeights,
+  };
+  const barrier = fitLinf(points, labels, { ...common, tolerance: 1e-5 });
+  const descent = fitLinf(points, labels, { ...common, maxNeurons: 7 });
+  expect(barrier.gap).toBeLessThanOrEqual(1e-5);
+  expect(descent.lowerBound).toBeLessThanOrEqual(barrier.objective.total);
+  expect(barrier.lowerBound).toBeLessThanOrEqual(descent.objective.total);
+  expect(descent.objective.total - barrier.objective.total).toBeLessThan(0.02 * barrier.objective.total);
+  const exact = linfWorstCase(barrier.quadratic, points, labels, 0.4, { immutable: [2], range: common.range });
+  barrier.margins.forEach((margin, i) => {
+    expect(margin).toBeLessThanOrEqual(exact.values[i] + 1e-12);
+  });
+});
+
+test("where one attack a sample is not enough: 100 samples at boxes that hide most of a class, constant points (gaps were 0.06 to 0.98)", () => {
+  const { points, labels } = syntheticClasses(3, 100, 6);
+  for (const epsilon of [0.3, 0.6, 1.2]) {
+    const fit = fitLinf(points, labels, { epsilon, beta: 0.01, tolerance: 1e-3 });
+    expect(fit.gap).toBeLessThanOrEqual(1e-3);
+    expect(fit.status).toMatch(/optimal/);
+  }
+  const signs = Float64Array.from({ length: 20 }, (_, i) => (i < 7 ? 1 : -1));
+  for (const value of [0, 1, 100]) {
+    const same = batch(new Float64Array(60).fill(value), 3);
+    const two = batch(new Float64Array(6).fill(value), 3);
+    for (const epsilon of [0, 0.1, 1]) {
+      const fit = fitLinf(same, signs, { epsilon, beta: 0.01, tolerance: 1e-3 });
+      const merged = fitLinf(two, [1, -1], { epsilon, beta: 0.01, tolerance: 1e-3, sampleWeights: [0.7, 1.3] });
+      expect(fit.gap).toBeLessThanOrEqual(1e-3);
+      expect(fit.lowerBound).toBeLessThanOrEqual(merged.objective.total);
+      expect(merged.lowerBound).toBeLessThanOrEqual(fit.objective.total);
+    }
+  }
+});
+
+test("boxes beyond all points: the zero network is certified at once, and training finds nothing better", () => {
+  const { points, labels } = syntheticClasses(10, 24, 2);
+  const even = Float64Array.from(labels, (_, i) => (i % 2 ? 1 : -1));
+  const uneven = even.map((_, i) => (i < 8 ? 1 : -1));
+  const reach = Math.max(...Array.from(points.data, Math.abs));
+  for (const [signs, least] of [
+    [even, reach],
+    // second moments c (2 - 1) / a for the lighter class
+    [uneven, Math.sqrt(reach ** 2 + 0.47 / 0.09)],
+  ] as const) {
+    for (const epsilon of [least * (1 + 1e-6), 1e3, 1e10]) {
+      const fit = fitLinf(points, signs, { epsilon, beta: 1e-3 });
+      expect([fit.status, fit.iterations, fit.neurons.weights.length]).toEqual(["zero-optimal", 0, 0]);
+      expect(fit.objective.total).toBeCloseTo(1, 12);
+      expect(fit.gap).toBeLessThan(1e-12);
+    }
+    const problem = {
+      ...{ points, labels: Float64Array.from(signs), kappa: new Float64Array(24).fill(1 / 24), beta: 1e-3 },
+      ...{
+        activation: paperActivation,
+        boxes: createBoxAdversary(2, least * (1 + 1e-6), {}),
+        kernels: chooseKernels(),
+      },
+    };
+    const settings = { tolerance: 1e-3, maxRounds: 40, stepsPerRound: 60, maxEvaluations: 2000, timeLimitSeconds: 60 };
+    const trained = trainBoxBarrier(problem, settings, { signal: undefined, onRound: () => {} });
+    expect(trained).toMatchObject({ status: "zero-optimal", upper: expect.closeTo(1, 12) });
+    expect(trained.lower).toBeGreaterThan(0.999);
+  }
+  // One class alone is never hidden.
+  expect(fitLinf(points, new Float64Array(24).fill(1), { epsilon: 1e3 }).objective.total).toBeLessThan(0.5);
 });
 
 test("certified margins hold: never above the exact box minimum of the trained network", () => {
