@@ -297,7 +297,7 @@ function weightOf(part: AttackPart, t: number, { total, cap }: Moments): number 
 /** Adds the moments of one part. Not a closure of `certify`: it is compiled once. */
 function addPart(part: AttackPart, moments: Moments): void {
   const { memory, source, labels, radius, linear, precise, sums, set } = moments;
-  const { workspace, moment, rows, moves, gathered } = memory;
+  const { workspace, moment, rows, gathered } = memory;
   const d = linear.length;
   const { attack, samples } = part;
   const rank = attack.basis ? attack.basis.length / d : 0;
@@ -325,13 +325,7 @@ function addPart(part: AttackPart, moments: Moments): void {
         const p = weightOf(part, i, moments);
         const spreads = variances ?? covariances;
         const scale = pullBack(memory, t * d, i, d, radius, spreads, rank, metric);
-        const root = Math.sqrt(p);
-        for (let l = 0; l < d; l++) {
-          const z = gathered[t * d + l] + scale * moves[t * d + l];
-          rows[t * d + l] = precise ? z : root * z;
-          linear[l] += sign * p * z;
-          sums.squares += p * z * z;
-        }
+        sums.squares += p * attackRow(memory, t * d, scale, precise ? 1 : Math.sqrt(p), linear, sign * p);
         precise?.add(rows, t * d, sign * p);
         if (variances) {
           for (let k = 0; k < rank; k++) {
@@ -357,6 +351,25 @@ function addPart(part: AttackPart, moments: Moments): void {
     }
   }
   if (variances) addSpread(memory, spread, d, rank);
+}
+
+/** Writes `factor` times the attacked point into the rows, adds `share` times it to the linear part; returns its squared length. */
+function attackRow(
+  { gathered, moves, rows }: Moments["memory"],
+  at: number,
+  scale: number,
+  factor: number,
+  linear: Float64Array,
+  share: number,
+): number {
+  let square = 0;
+  for (let l = 0, q = at; l < linear.length; l++, q++) {
+    const z = gathered[q] + scale * moves[q];
+    rows[q] = factor * z;
+    linear[l] += share * z;
+    square += z * z;
+  }
+  return square;
 }
 
 function length(values: Float64Array): number {

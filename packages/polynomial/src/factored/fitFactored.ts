@@ -1,19 +1,19 @@
-// The factored trainer with its start and its checks. Many samples are first replaced by an eighth of them: that network is
-// nearly right for all, so that few steps on all samples remain. Both ends of the gap are then computed once more from the data, by
-// code that the trainer does not use for its steps.
+// The factored trainer with its first stages and its checks. Many features are first replaced by a few directions, many samples by an
+// eighth of them: such a network is nearly right, so that few steps remain. Both ends of the gap are then computed once more from the
+// data, by code that the trainer does not use for its steps.
 
-import { createCertifier } from "../certificate.js";
+import { type AttackPart, createCertifier, type DetailedCertificate } from "../certificate.js";
 import { type Neurons, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import { type ObjectiveParts, robustObjective } from "../robustObjective.js";
-import type { FactoredHooks, FactoredSettings, FactoredState, FactoredStatus } from "./contracts.js";
+import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredState, FactoredStatus } from "./contracts.js";
+import { trainInLeadingDirections } from "./leadingDirections.js";
 import type { ObjectiveProblem } from "./objective.js";
+import { startFromSample } from "./sampleStage.js";
+import { type FactoredStart, fromAttacks, fromEarlierFit } from "./starts.js";
 import { trainFactored } from "./trainFactored.js";
 
-/** Fewest samples of a first stage. */
-const smallestSample = 2048;
-const sampleRatio = 8;
-/** Rounds of a first stage: it need not end at its tolerance. */
-const sampleRounds = 8;
+/** Gap, in the tolerance, below which attacks are worth going on from. */
+const nearlySolved = 3;
 
 export interface FactoredFit {
   readonly status: FactoredStatus;
@@ -35,30 +35,22 @@ export function fitFactored(
   hooks: FactoredHooks,
   warm: FactoredState | null = null,
 ): FactoredFit {
-  const started = performance.now();
   const { data, labels, hingeWeights, radius, beta, activation, set = null } = problem;
-  const start = warm ?? startFromSample(problem, settings, hooks);
-  const left = settings.timeLimitSeconds - (performance.now() - started) / 1000;
-  const outcome = trainFactored(
-    problem,
-    { ...settings, timeLimitSeconds: left },
-    hooks,
-    start,
-    !start || warm !== null,
-  );
+  const certifier = createCertifier(data.dimension, data.kernels);
+  let [seen, certificate]: [readonly AttackPart[], DetailedCertificate | null] = [[], null];
+  const certify = ({ dual: parts }: FactoredOutcome): DetailedCertificate => {
+    const points = data.points ?? data.rows;
+    if (parts !== seen || !certificate) {
+      certificate = certifier.certify({ points, labels, radius, parts, hingeWeights, beta, activation, set });
+    }
+    seen = parts;
+    return certificate;
+  };
+  const outcome = train(problem, settings, hooks, warm, certify);
   const neurons: Neurons = { directions: outcome.directions, weights: outcome.weights, activation };
   const quadratic = quadraticFromNeurons(neurons, data.dimension);
   const objective = robustObjective(quadratic, data.rows, labels, radius, hingeWeights, beta, data.kernels, { set });
-  const { lowerBound } = createCertifier(data.dimension, data.kernels).certify({
-    points: data.points ?? data.rows,
-    labels,
-    radius,
-    parts: outcome.dual,
-    hingeWeights,
-    beta,
-    activation,
-    set,
-  });
+  const { lowerBound } = certify(outcome);
   const { status, rounds: iterations, evaluations, state } = outcome;
   const warmStart = warm === null ? "none" : outcome.rejected ? "rejected" : "used";
   return { status, neurons, quadratic, objective, lowerBound, iterations, evaluations, warmStart, state };
@@ -69,32 +61,26 @@ export function suits({ vectors, signs }: FactoredState, features: number): bool
   return signs.length > 0 && vectors.length === signs.length * features;
 }
 
-/** The outcome on an eighth of the samples, with class totals as in the whole; null where that would leave too few. */
-function startFromSample(
+function train(
   problem: ObjectiveProblem,
   settings: FactoredSettings,
   hooks: FactoredHooks,
-): FactoredState | null {
-  const { data, labels, hingeWeights } = problem;
-  const count = Math.floor(data.samples / sampleRatio);
-  if (count < smallestSample) return null;
-  const { data: sampled, indices } = data.sample(count);
-  const [all, some] = [
-    [0, 0],
-    [0, 0],
-  ];
-  const side = (i: number) => (labels[i] > 0 ? 1 : 0);
-  for (let i = 0; i < data.samples; i++) all[side(i)] += hingeWeights[i];
-  for (const i of indices) some[side(i)] += hingeWeights[i];
-  if (!(some[0] > 0 && some[1] > 0)) return null;
-  const smaller: ObjectiveProblem = {
-    ...problem,
-    data: sampled,
-    labels: Float64Array.from(indices, (i) => labels[i]),
-    hingeWeights: Float64Array.from(indices, (i) => (hingeWeights[i] * all[side(i)]) / some[side(i)]),
-  };
-  const start = startFromSample(smaller, settings, hooks);
-  const limits = { ...settings, maxRounds: Math.min(settings.maxRounds, sampleRounds) };
-  const outcome = trainFactored(smaller, limits, { signal: hooks.signal, onRound: () => {} }, start);
-  return outcome.weights.length > 0 ? outcome.state : null;
+  warm: FactoredState | null,
+  certify: (outcome: FactoredOutcome) => DetailedCertificate,
+): FactoredOutcome {
+  const started = performance.now();
+  const leading = trainInLeadingDirections(problem, settings, hooks, certify, warm);
+  if (leading?.status === "optimal") return leading;
+  const start = leading
+    ? goOn(leading, settings)
+    : warm
+      ? fromEarlierFit(warm)
+      : startFromSample(problem, settings, hooks);
+  const left = settings.timeLimitSeconds - (performance.now() - started) / 1000;
+  return trainFactored(problem, { ...settings, timeLimitSeconds: left }, hooks, start);
+}
+
+/** With all features from what the leading directions gave. */
+function goOn({ state, dual, upper, lower }: FactoredOutcome, { tolerance }: FactoredSettings): FactoredStart {
+  return upper - lower < nearlySolved * tolerance * upper ? fromAttacks(state, dual) : fromEarlierFit(state);
 }

@@ -101,9 +101,14 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
       }
       return;
     }
-    const [j0, j1, j2, j3] = [present[first], present[first + 1], present[first + 2], present[first + 3]];
-    const [t0, t1, t2, t3] = [t[j0], t[j1], t[j2], t[j3]];
-    const [p0, p1, p2, p3] = [j0 * stride, j1 * stride, j2 * stride, j3 * stride];
+    const t0 = t[present[first]];
+    const t1 = t[present[first + 1]];
+    const t2 = t[present[first + 2]];
+    const t3 = t[present[first + 3]];
+    const p0 = present[first] * stride;
+    const p1 = present[first + 1] * stride;
+    const p2 = present[first + 2] * stride;
+    const p3 = present[first + 3] * stride;
     for (let e = from; e < to; e++) {
       slack[e] -= t0 * table[p0 + e] + t1 * table[p1 + e] + t2 * table[p2 + e] + t3 * table[p3 + e];
     }
@@ -167,8 +172,13 @@ export function createMaster(problem: ObjectiveProblem, keptCuts: () => number):
       return;
     }
     const p0 = first * stride;
-    const [p1, p2, p3] = [p0 + stride, p0 + 2 * stride, p0 + 3 * stride];
-    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    const p1 = p0 + stride;
+    const p2 = p1 + stride;
+    const p3 = p2 + stride;
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
     for (let e = from; e < to; e++) {
       const p = weights[e];
       s0 += p * table[p0 + e];

@@ -5,13 +5,14 @@ import { throwIfAborted } from "@worstcase/core";
 import { type AttackPart, createCertifier, type DetailedCertificate, wholePart } from "../certificate.js";
 import { candidates, type Violations } from "./candidates.js";
 import { constantPair, type Verdict } from "./constantPair.js";
-import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredState, FactoredStatus } from "./contracts.js";
+import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredStatus } from "./contracts.js";
 import { createDualSearch } from "./dualSearch.js";
 import { createLbfgs } from "./lbfgs.js";
 import { createMaster } from "./master.js";
 import { unmatched } from "./matchClasses.js";
 import { createObjective, type ObjectiveProblem, type Smoothing } from "./objective.js";
 import { everyRow } from "./rowSource.js";
+import { type FactoredStart, firstWidth } from "./starts.js";
 import { toNetwork } from "./toNetwork.js";
 
 /** Extra eigenvectors offered as neurons on each violated side. */
@@ -29,26 +30,25 @@ const mixedWidth = 0.02;
 const worthKeeping = 0.8;
 /** Rise of the bound, in the objective, that more directions of a match have to be worth. */
 const leastRise = 0.02;
+/** Share of the objective that the bound of a match in many directions has to be, for more of them or a mixture to be tried. */
+const nearlyMatched = 0.95;
+const manyDirections = 40;
 /** Relative gain of the bound for which the master's hinge stays narrower. */
 const worthwhileGain = 1e-4;
 /** Shares of the way to the master's network that are tried. */
 const lineSearch = [1, 0.5, 0.25, 0.1, 0.03];
 /** Share of the largest neuron below which one is dropped between rounds. */
 const negligibleSize = 1e-5;
-/** Share of the constant network's objective below which a start is worth going on from, and shows that the classes cannot be matched. */
-const clearlyLearnt = 0.8;
 /** Earlier attacks a sample may keep once the gap stalls. */
 const keptAttacks = 5;
 /** The hinge and the worst case themselves. */
 const exactly: Smoothing = { width: 0, mu: 0, rho: 1 };
 
-/** `descendFirst`: whether the first round takes steps before it looks for a bound; a start made for this very problem needs none. */
 export function trainFactored(
   problem: ObjectiveProblem,
   settings: FactoredSettings,
   { signal, onRound }: FactoredHooks,
-  start: FactoredState | null = null,
-  descendFirst = start === null,
+  start: FactoredStart | null = null,
 ): FactoredOutcome {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
@@ -75,11 +75,10 @@ export function trainFactored(
   let best = total;
   let bestNeurons: Float64Array = new Float64Array(0);
   let bestSigns: Float64Array = new Float64Array(0);
-  // What a narrower hinge could add at first is lost in the gap.
-  const firstWidth = Math.min(0.5, Math.max(0.1, 10 * settings.tolerance));
+  const descendFirst = start?.descendFirst ?? true;
   let rejected = false;
-  let width = start?.width ?? firstWidth;
-  let dualWidth = start?.dualWidth ?? firstWidth;
+  let width = start?.state.width ?? firstWidth(settings);
+  let dualWidth = start?.state.dualWidth ?? firstWidth(settings);
   const outcome = (status: FactoredStatus, rounds: number, evaluations: number): FactoredOutcome => ({
     ...toNetwork(bestNeurons, bestSigns, d),
     status: best === total && status === "optimal" ? "zero-optimal" : status,
@@ -91,6 +90,7 @@ export function trainFactored(
     rejected,
     state: { kind: "factored", vectors: bestNeurons, signs: bestSigns, width, dualWidth },
   });
+  const { tolerance, matchTolerance = tolerance } = settings;
   const gapNow = () => (best - lower) / Math.max(best, Number.MIN_VALUE);
   const objective = createObjective(problem);
   const master = createMaster(problem, () => (stuck ? keptAttacks : 0));
@@ -106,9 +106,9 @@ export function trainFactored(
     signs[count++] = sign;
   };
   let stuck = false;
-  const constant = constantPair(problem);
-  const constantCount = constant.vectors.length / d;
-  if (constantCount > 0) {
+  const constant = start?.dual ? null : constantPair(problem);
+  const constantCount = constant ? constant.vectors.length / d : 0;
+  if (constant && constantCount > 0) {
     const constantSigns = new Float64Array(constantCount).fill(constant.sign);
     const value = objective.evaluate(constant.vectors, constantSigns, constantCount, exactly, null);
     if (value < best) {
@@ -118,27 +118,24 @@ export function trainFactored(
     }
   }
   const alike = best;
-  if (start && start.signs.length > 0) {
-    count = Math.min(maxNeurons, start.signs.length);
-    neurons.set(start.vectors.subarray(0, count * d));
-    signs.set(start.signs.subarray(0, count));
+  if (start && start.state.signs.length > 0) {
+    count = Math.min(maxNeurons, start.state.signs.length);
+    neurons.set(start.state.vectors.subarray(0, count * d));
+    signs.set(start.state.signs.subarray(0, count));
     keepIfBetter(exactValue());
   }
-  const learnt = best < clearlyLearnt * alike;
-  // Another problem's network that is hardly better than the constant leads nowhere.
+  const learnt = start !== null && best < start.learntBelow * alike;
   rejected = start !== null && descendFirst && !learnt;
   if (rejected) {
     count = 0;
-    width = firstWidth;
-    dualWidth = firstWidth;
+    width = firstWidth(settings);
+    dualWidth = width;
   }
-  const matched = learnt ? null : constant.match(offerRaised);
-  if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
-  const glance = dualSearch.look([still]);
-  if (glance.bound >= (1 - settings.tolerance) * best) offer(certify([still]), [still]);
-  let certificate: Violations = glance;
-  if (matched && gapNow() > settings.tolerance) mixMatched(matched);
-  if (gapNow() <= settings.tolerance) return outcome("optimal", 0, objective.evaluations);
+  const matched = learnt || !constant ? null : constant.match((part) => offerRaised(part, constant.sign));
+  if (gapNow() <= matchTolerance) return outcome("optimal", 0, objective.evaluations);
+  let certificate = firstViolations(start?.dual ?? null);
+  if (matched && gapNow() > matchTolerance) mixMatched(matched);
+  if (gapNow() <= (matched ? matchTolerance : tolerance)) return outcome("optimal", 0, objective.evaluations);
   const first = 0.1 / Math.max(certificate.largest, certificate.largestNegative);
   if (count === 0) {
     const offers = candidates(certificate, activation, 1 + extraDirections, Number.NEGATIVE_INFINITY);
@@ -205,6 +202,16 @@ export function trainFactored(
   }
   return outcome(status, round, objective.evaluations);
 
+  /** What the given attacks certify, or a look at the zero network. */
+  function firstViolations(given: readonly AttackPart[] | null): Violations {
+    const glance = given ? null : dualSearch.look([still]);
+    if (glance && glance.bound < (1 - settings.tolerance) * best) return glance;
+    const parts = given ?? [still];
+    const found = certify(parts);
+    offer(found, parts);
+    return glance ?? found;
+  }
+
   function descend(round: number, maxSteps: number): void {
     const smoothing = currentSmoothing();
     lbfgs.minimise((x, g) => objective.evaluate(x, signs, count, smoothing, g), neurons, count * d, {
@@ -218,19 +225,19 @@ export function trainFactored(
    * A match of the classes leaves room in the certificate, or takes too much: weights of the heavier class follow as long as that
    * raises the bound. More directions are only worth their time while they raise it too.
    */
-  function offerRaised({ samples, weights, attack }: AttackPart): Verdict {
+  function offerRaised({ samples, weights, attack }: AttackPart, heavier: number): Verdict {
     const before = lower;
     let share = 1;
     let bound = 0;
     let missing: Float64Array[] = [];
     for (let attempt = 0; attempt < 4; attempt++) {
       const raised = [
-        { samples, weights: weights.map((p, t) => (labels[samples[t]] === constant.sign ? share * p : p)), attack },
+        { samples, weights: weights.map((p, t) => (labels[samples[t]] === heavier ? share * p : p)), attack },
       ];
       const found = certify(raised);
       offer(found, raised);
-      if (attempt === 0) missing = unmatched(found, beta, constant.sign === 1 ? -1 : 1).map((row) => row.slice());
-      if (gapNow() <= settings.tolerance || found.lowerBound < bound) break;
+      if (attempt === 0) missing = unmatched(found, beta, heavier === 1 ? -1 : 1).map((row) => row.slice());
+      if (gapNow() <= tolerance || found.lowerBound < bound) break;
       bound = found.lowerBound;
       const room = beta - Math.max(found.largest, found.largestNegative);
       if (room >= 0 && room < 0.02 * beta) break;
@@ -240,13 +247,14 @@ export function trainFactored(
       share += (2 * change) / found.weightSum;
       if (room > 0 && !(share > 1)) break;
     }
-    const worthwhile = lower > before + leastRise * best;
-    return { enough: gapNow() <= settings.tolerance, missing: worthwhile ? missing : [] };
+    const promising = lower > nearlyMatched * best || (attack.basis as Float64Array).length < manyDirections * d;
+    const worthwhile = promising && lower > before + leastRise * best;
+    return { enough: gapNow() <= tolerance, missing: worthwhile ? missing : [] };
   }
 
   /** With the weights of single samples free, on the attacks of a match that nearly holds. */
   function mixMatched({ samples, attack }: AttackPart): void {
-    if (lower < 0.9 * best) return;
+    if (lower < nearlyMatched * best) return;
     const { moves, basis } = data.buffers;
     const own = attack.basis as Float64Array;
     const rank = own.length / d;

@@ -5,6 +5,7 @@ import type { NumericBatch } from "@worstcase/core";
 import { chooseKernels, type Kernels, type Workspace, workspaceSize } from "@worstcase/linalg";
 import { checkInteger, checkPoints } from "../inputs.js";
 import { type BallRows, ballRowsSizes, createBallRows } from "../worstCase/ballRows.js";
+import { principalDirections } from "./principalDirections.js";
 import { blockRowsFor, type RowSource, rowsOf, spreadIndices } from "./rowSource.js";
 
 export interface TrainingData {
@@ -19,6 +20,8 @@ export interface TrainingData {
   readonly maxNeurons: number;
   /** An even choice of samples with their own buffers, made once, and its indices. @internal */
   sample(count: number): { readonly data: TrainingData; readonly indices: Int32Array };
+  /** Leading directions of a sample, made once, and their share of its variance. @internal */
+  principal(count: number): ReturnType<typeof principalDirections>;
   /** @internal */
   readonly buffers: TrainingBuffers;
 }
@@ -51,6 +54,9 @@ interface TrainingBuffers {
   readonly small: Float64Array;
   readonly smallValues: Float64Array;
 }
+
+/** Samples that decide on principal directions. */
+const principalSample = 4096;
 
 interface DataOptions {
   readonly kernels?: Kernels | undefined;
@@ -95,7 +101,8 @@ export function prepareRows(rows: RowSource, points: NumericBatch | null, option
   const forForm = { moves, basis, gradient, smallGradient, coordinates, small, smallValues };
   const buffers = { workspace, ...forBlock, ...forForm, ballRows: createBallRows(workspace, blockRows, rank) };
   let sampled: ReturnType<TrainingData["sample"]> | null = null;
-  return {
+  let principal: ReturnType<TrainingData["principal"]> | null = null;
+  const data: TrainingData = {
     samples: n,
     dimension: d,
     kernels,
@@ -115,5 +122,13 @@ export function prepareRows(rows: RowSource, points: NumericBatch | null, option
       sampled = { data: prepareRows(rowsOf(batch), batch, { kernels, maxNeurons }), indices };
       return sampled;
     },
+    principal(count) {
+      if (principal?.directions.length !== count * d) {
+        const few = n > principalSample ? data.sample(principalSample).data : data;
+        principal = principalDirections(few, count);
+      }
+      return principal;
+    },
   };
+  return data;
 }
