@@ -9,7 +9,15 @@ import { throwIfAborted } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import { createLbfgs } from "../factored/lbfgs.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
-import type { Adversary, AttackSmoothing, BlockExtremes, DirectionSet, FactoredNetwork } from "./adversary.js";
+import type {
+  Adversary,
+  AttackSmoothing,
+  BlockExtremes,
+  BlockMoment,
+  DirectionSet,
+  FactoredNetwork,
+} from "./adversary.js";
+import { createDualMeans } from "./dualMeans.js";
 import { createJointObjective } from "./jointObjective.js";
 import { evaluateRows, type RowLoss } from "./rowLoss.js";
 import { createSizeMaster } from "./sizeMaster.js";
@@ -81,6 +89,7 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
   const lbfgs = createLbfgs(capacity * d);
   const objective = createJointObjective(adversary, directions, loss, kappa, beta);
   const { margins, moments } = objective;
+  const means = createDualMeans(d, blocks, (of, mass) => boundOf(of, mass).bound);
   const slacks = new Float64Array(rows);
   const weights = new Float64Array(rows);
   const mask = new Uint8Array(rows);
@@ -267,9 +276,15 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
     adversary.moments(p, true, moments);
     let mass = 0;
     for (let r = 0; r < rows; r++) mass += p[r];
+    const { found, bound } = boundOf(moments, mass);
+    if (bound > lower) lower = bound;
+    return found;
+  }
+
+  function boundOf(of: readonly BlockMoment[], mass: number): { found: BlockExtremes[]; bound: number } {
     const { a, b, c } = activation;
     let norm = 0;
-    const found = moments.map((moment): BlockExtremes => {
+    const found = of.map((moment): BlockExtremes => {
       for (let i = 0; i < d * d; i++) scaledMatrix[i] = a * moment.matrix[i];
       for (let l = 0; l < d; l++) scaledLinear[l] = b * moment.linear[l];
       const sides = directions.extremes(scaledMatrix, scaledLinear, c * moment.constant);
@@ -282,8 +297,7 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
       return { ...sides, largest, largestNegative };
     });
     const bound = (norm <= beta ? 1 : beta / norm) * mass * (1 - 4 * (rows + 8) * unitRoundoff);
-    if (Number.isFinite(bound) && bound > lower) lower = bound;
-    return found;
+    return { found, bound: Number.isFinite(bound) ? bound : 0 };
   }
 
   /** Certifies with the master's weights, adding violated directions until they hold. */
@@ -301,11 +315,22 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
       }
     }
     extremes = chosen.extremes;
+    if (gapNow() > settings.tolerance) {
+      const p = chosen.weights;
+      adversary.moments(p, true, moments);
+      lower = Math.max(
+        lower,
+        means.add(
+          moments,
+          p.reduce((sum, weight) => sum + weight, 0),
+        ),
+      );
+    }
     return { smoothingError: best - chosen.mass, infeasible: chosen.infeasible, mass: chosen.mass };
   }
 
   function restrictedBound(masterWidth: number) {
-    let result = { bound: Number.NEGATIVE_INFINITY, infeasible: 1, mass: 0, extremes };
+    let result = { bound: Number.NEGATIVE_INFINITY, infeasible: 1, mass: 0, extremes, weights: master.weights };
     for (let attempt = 0; attempt < masterAttempts; attempt++) {
       master.solve(masterWidth);
       const found = certify(master.weights);
@@ -313,7 +338,10 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
       let mass = 0;
       for (let r = 0; r < rows; r++) mass += master.weights[r];
       const share = Math.min(1, beta / norm);
-      if (share * mass > result.bound) result = { bound: share * mass, infeasible: 1 - share, mass, extremes: found };
+      if (share * mass > result.bound) {
+        const weights = master.weights.slice();
+        result = { bound: share * mass, infeasible: 1 - share, mass, extremes: found, weights };
+      }
       result = { ...result, extremes: found };
       if (norm <= beta * (1 + 0.1 * settings.tolerance)) break;
       if (attempt >= 3 && best - mass >= mass - share * mass) break;
