@@ -236,6 +236,13 @@ test("edge cases: one feature, duplicates with different labels, a huge radius, 
   }
 });
 
+test("one sample at a radius where rounding decides: no status claims a gap that the network does not have", () => {
+  const fit = fitPairwise(batch(Float64Array.of(0.5), 1), Int32Array.of(1), 2, { radius: 1e8, beta: 1e-5 });
+  expect(fit.lowerBound).toBeLessThanOrEqual(fit.objective.total);
+  expect(/optimal$/.test(fit.status)).toBe(fit.gap <= 1.05e-2);
+  expect(fit.warnings.some(({ code }) => code === "gap-not-reached")).toBe(fit.gap > 1e-2);
+});
+
 test("four overlapping classes whose neurons are all in use reach the gap (they stalled at 1.1e-2 with a fixed number of steps)", () => {
   const rng = createRng(5);
   const [n, d, classes] = [160, 6, 4];
