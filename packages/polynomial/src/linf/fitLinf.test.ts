@@ -51,7 +51,7 @@ test("barrier and descent bound each other with ranges, immutable features and w
   });
 });
 
-test("where one attack a sample is not enough: 100 samples at boxes that hide most of a class, constant points (gaps were 0.06 to 0.98)", () => {
+test("where one attack a sample is not enough: 100 samples at boxes that hide most of a class, constant points (the descent stalls)", () => {
   const { points, labels } = syntheticClasses(3, 100, 6);
   for (const epsilon of [0.3, 0.6, 1.2]) {
     const fit = fitLinf(points, labels, { epsilon, beta: 0.01, tolerance: 1e-3 });
