@@ -1,7 +1,7 @@
 import { createRng } from "@worstcase/core";
 import { describe, expect, test } from "vitest";
 import { batch, breastCancer, dataFile, normals, randomSigns, syntheticClasses } from "../test/support.js";
-import { quadraticActivation } from "./activation.js";
+import { paperActivation, quadraticActivation } from "./activation.js";
 import { type FitEvent, type FitOptions, fitPolynomial } from "./fit.js";
 import { evaluateQuadratic } from "./quadratic.js";
 
@@ -179,6 +179,14 @@ describe("edge cases", () => {
       const fit = fitPolynomial(batch(data, 20), randomSigns(rng, 8), options);
       expect(fit.gap).toBeLessThanOrEqual(1e-2);
     }
+  });
+
+  test("one sample at a huge radius: more attacks than rows of a block, and no status that its gap belies", () => {
+    const point = { data: Float64Array.of(0.5), shape: [1, 1] };
+    const fit = fitPolynomial(point, [1], { radius: 1e8, beta: 1e-5, method: "factored" });
+    // The constant network h = 1 is feasible and costs beta / c.
+    expect(fit.lowerBound).toBeLessThanOrEqual(1e-5 / paperActivation.c);
+    expect(fit.status === "optimal").toBe(fit.gap <= 1e-2);
   });
 
   test("limits return the best network and its honest gap", () => {

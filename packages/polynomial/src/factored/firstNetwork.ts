@@ -11,7 +11,7 @@ import { createObjective, type ObjectiveProblem } from "./objective.js";
 import { everyRow } from "./rowSource.js";
 import type { TrainingData } from "./trainingData.js";
 
-const steps = 20;
+const steps = 48;
 /** Further eigenvectors that become neurons on each side, and their size in that of the extremes. */
 const extraDirections = 2;
 const extraSize = 0.3;

@@ -51,7 +51,10 @@ export function fitFactored(
   const quadratic = quadraticFromNeurons(neurons, data.dimension);
   const objective = robustObjective(quadratic, data.rows, labels, radius, hingeWeights, beta, data.kernels, { set });
   const { lowerBound } = certify(outcome);
-  const { status, rounds: iterations, evaluations, state } = outcome;
+  const { rounds: iterations, evaluations, state } = outcome;
+  // A network that rounding spoils, at huge radii, does not keep what the trainer thought of it.
+  const reached = objective.total - lowerBound <= 1.01 * settings.tolerance * objective.total;
+  const status = outcome.status === "optimal" && !reached ? "stalled" : outcome.status;
   const warmStart = warm === null ? "none" : outcome.rejected ? "rejected" : "used";
   return { status, neurons, quadratic, objective, lowerBound, iterations, evaluations, warmStart, state };
 }

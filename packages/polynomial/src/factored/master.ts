@@ -15,6 +15,8 @@ import type { AttackState, ObjectiveProblem } from "./objective.js";
 const maximumSteps = 40;
 /** Cuts looked at at a time, so that what is written stays in the cache. */
 const chunk = 1024;
+/** Cuts a sample may hold. */
+const mostCuts = 32;
 /** Gradient at which `solve` stops, relative to beta: the bound loses about this share. */
 const precision = 1e-4;
 
@@ -43,7 +45,8 @@ export interface Master {
 export function createMaster(problem: ObjectiveProblem, keptCuts: () => number): Master {
   const { data, hingeWeights, beta } = problem;
   const { dimension: d, kernels } = data;
-  const block = data.buffers.blockRows;
+  // All cuts of one sample fit.
+  const block = Math.max(data.buffers.blockRows, mostCuts);
   const capacity = data.maxNeurons + 64;
   const workspace: Workspace = kernels.workspace(
     workspaceSize(block * capacity, capacity * capacity, capacity * capacity, capacity),
