@@ -148,8 +148,8 @@ function toBoundary(x: Float64Array, d: Float64Array, at: number, length: number
     mixed -= x[at + k] * d[at + k];
   }
   const constant = lorentz(x, at, length);
-  const root = mixed * mixed - square * constant;
-  if (root < 0) return Number.POSITIVE_INFINITY;
+  // Never negative but by rounding: straight down the axis both roots are one.
+  const root = Math.max(0, mixed * mixed - square * constant);
   const denominator = Math.sqrt(root) - mixed;
   return denominator > 0 ? constant / denominator : Number.POSITIVE_INFINITY;
 }

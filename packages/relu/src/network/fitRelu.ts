@@ -118,8 +118,10 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
     method === "interior-point"
       ? await solveOnWorkingSet(program, cones, zero, zeroBound, { ...common, onIteration: report })
       : await solveOnOpenGates(program, cones, zero, zeroBound, method, { ...common, onEvent });
-  const pieces = finish(program, solved.pieces, cones, solved.lowerBound, tolerance);
-  const objective = reluObjective(program, pieces);
+  const finished = finish(program, solved.pieces, cones, solved.lowerBound, tolerance);
+  const attained = reluObjective(program, finished);
+  // Where moving the pieces into their cones costs more than they are worth, zero is the better answer.
+  const [pieces, objective] = attained.total <= zero.total ? [finished, attained] : [finished.fill(0), zero];
   const total = objective.total;
   const certain = cones.open.length === 0 && cones.undecided.length === 0;
   const lowerBound = certain ? total : Math.min(solved.lowerBound, total);
