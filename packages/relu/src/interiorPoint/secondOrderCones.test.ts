@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { SecondOrderCones } from "./secondOrderCones.js";
 
 class Cone extends SecondOrderCones {
-  longest(x: readonly number[], step: readonly number[]): number {
+  reach(x: readonly number[], step: readonly number[]): number {
     this.slack.set(x);
     this.slackStep.set(step);
     return this.longestSlackStep(1e9);
@@ -17,7 +17,7 @@ test("steps down the axis of a cone end at its tip, however rounding falls", () 
   const nearlyNothing = () => Array.from({ length: 3 }, () => 1e-17 * rng.normal());
   for (let trial = 0; trial < 500; trial++) {
     const [tau, pace] = [0.01 + 250 * rng.uniform(), 0.01 + 5 * rng.uniform()];
-    const longest = cone.longest([tau, ...nearlyNothing()], [-pace, ...nearlyNothing()]);
+    const longest = cone.reach([tau, ...nearlyNothing()], [-pace, ...nearlyNothing()]);
     expect(Math.abs((longest * pace) / tau - 1)).toBeLessThan(1e-7);
   }
 });
