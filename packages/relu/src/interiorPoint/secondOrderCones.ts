@@ -151,5 +151,7 @@ function toBoundary(x: Float64Array, d: Float64Array, at: number, length: number
   // Never negative but by rounding: straight down the axis both roots are one.
   const root = Math.max(0, mixed * mixed - square * constant);
   const denominator = Math.sqrt(root) - mixed;
-  return denominator > 0 ? constant / denominator : Number.POSITIVE_INFINITY;
+  // Near the side `mixed` may be all rounding: no step passes the tip.
+  const tip = d[at] < 0 ? -x[at] / d[at] : Number.POSITIVE_INFINITY;
+  return denominator > 0 ? Math.min(tip, constant / denominator) : tip;
 }
