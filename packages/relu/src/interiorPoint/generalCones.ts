@@ -13,6 +13,7 @@ export class GeneralCones extends NormCones {
   private readonly residual: Float64Array;
   private readonly rounded: Float64Array;
   private readonly value: Float64Array;
+  private readonly rounding: Float64Array;
 
   constructor(
     count: number,
@@ -24,6 +25,7 @@ export class GeneralCones extends NormCones {
     this.residual = new Float64Array(count);
     this.rounded = new Float64Array(length);
     this.value = new Float64Array(count);
+    this.rounding = new Float64Array(count);
   }
 
   start(c: number, tau: number, a: Float64Array, from: number, complementarity: number): void {
@@ -31,9 +33,14 @@ export class GeneralCones extends NormCones {
     this.dual[c] = complementarity / this.slack[c];
   }
 
-  force(c: number, out: Float64Array, from: number): number {
-    for (let k = 0; k < this.length; k++) out[from + k] = -this.dual[c] * this.vector[c * this.length + k];
-    return this.dual[c];
+  force(c: number, out: Float64Array, from: number, a: Float64Array, at: number): number {
+    const { length, factor, p, dual, rounded, rounding } = this;
+    for (let k = 0; k < length; k++) rounded[k] = Math.hypot(a[at + k], rounding[c]);
+    const size = lengthOf(rounded, 0, length, p);
+    for (let k = 0; k < length; k++) {
+      out[from + k] = a[at + k] === 0 ? 0 : (-dual[c] * factor * (rounded[k] / size) ** (p - 2) * a[at + k]) / size;
+    }
+    return dual[c];
   }
 
   scale(c: number, a: Float64Array, from: number): void {
@@ -42,6 +49,7 @@ export class GeneralCones extends NormCones {
     for (let k = 0; k < length; k++) rounded[k] = Math.hypot(a[from + k], eps);
     const size = lengthOf(rounded, 0, length, p);
     const value = factor * size;
+    this.rounding[c] = eps;
     for (let k = 0; k < length; k++) {
       const t = a[from + k];
       const b = rounded[k];

@@ -86,6 +86,7 @@ export class BoundEvaluator {
     const p = regulariser === "group" ? 2 : Number.POSITIVE_INFINITY;
     let largest = 0;
     for (let at = 0; at < groupPull.length; at += width) largest = Math.max(largest, lengthOf(groupPull, at, width, p));
+    if (!(largest < Number.POSITIVE_INFINITY)) return 0; // also NaN: duals beyond the numbers bound nothing
     return boundValue(program, terms, this.dual, largest > 0 ? beta / largest : Number.POSITIVE_INFINITY);
   }
 
@@ -103,7 +104,7 @@ export class BoundEvaluator {
         if (radius === 0) weight[k] = Math.abs(onScore[k]);
       }
       if (terms.cones === null) continue;
-      terms.cones.force(k, onA, k * featureCount);
+      terms.cones.force(k, onA, k * featureCount, terms.sums, k * program.width);
       shorten(onA, k * featureCount, featureCount, exponent, radius * weight[k]);
     }
   }
@@ -116,7 +117,7 @@ export class BoundEvaluator {
     for (let g = 0; g < pieces.groups; g++) {
       let total = 0;
       for (let i = 0; i < pieces.rows; i++) total += pieces.dual[i * pieces.groups + g];
-      pieces.robust.force(g, spare, 0);
+      pieces.robust.force(g, spare, 0, pieces.theta, g * width);
       shorten(spare, 0, featureCount, exponent, radius * total);
       for (let k = 0; k < featureCount; k++) groupPull[g * width + k] += spare[k];
     }

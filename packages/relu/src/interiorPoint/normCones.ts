@@ -54,8 +54,8 @@ export abstract class NormCones {
   /** Places cone c at (tau, a), strictly inside, with a dual of slack o dual = complementarity. */
   abstract start(c: number, tau: number, a: Float64Array, from: number, complementarity: number): void;
 
-  /** What the dual puts on (tau, a): on tau the returned number, on a the vector written to out[from ..). */
-  abstract force(c: number, out: Float64Array, from: number): number;
+  /** What the dual puts on (tau, a), a[at ..) the present one: on tau the returned number, on a the vector written to out[from ..). */
+  abstract force(c: number, out: Float64Array, from: number, a: Float64Array, at: number): number;
 
   /** The quadratic form of cone c at the present s, z (and a). */
   abstract scale(c: number, a: Float64Array, from: number): void;

@@ -52,6 +52,10 @@ const FARTHER = 0.2;
 const GAIN = 0.1;
 /** Steps beyond which none is tried. */
 const LONG_ENOUGH = 0.7;
+/** With the curved cones of a general ball: times the gap that the complementarity explains beyond which a step only brings the duals into balance. */
+const BEHIND = 10;
+/** Such steps in a row. */
+const MOST_WAITS = 5;
 /** Iterations without progress of objective, bound or complementarity after which rounding has the last word. */
 const PATIENCE = 6;
 /** The same before the first progress: the duals of the loss are far from balance at the start. */
@@ -132,6 +136,8 @@ async function run(
   const nearby = NewtonSystem.kind(program, terms.count, dense) === "terms" && program.radius > 0;
   // Where a system is only a preconditioner a solve costs as much as a factorisation.
   const corrections = nearby || (plain && !thin) ? 0 : thin ? CORRECTIONS : FEW_CORRECTIONS;
+  let behind = false;
+  let waited = 0;
   let least = Number.POSITIVE_INFINITY;
   let lastPause = performance.now();
   while (iteration < options.maximumIterations && best.total - lowerBound > options.tolerance * best.total) {
@@ -144,9 +150,9 @@ async function run(
     const [affine, dualAffine] = lengths(1, 1);
     const after =
       (terms.complementarityAfter(affine, dualAffine) + pieces.complementarityAfter(affine, dualAffine)) / degree;
-    const target = before * Math.max(1e-6, Math.min(1, after / before) ** 3);
-    terms.aimAt(target, 1);
-    pieces.aimAt(target, 1);
+    const target = behind ? before : before * Math.max(1e-6, Math.min(1, after / before) ** 3);
+    terms.aimAt(target, behind ? 0 : 1);
+    pieces.aimAt(target, behind ? 0 : 1);
     system.solve();
     let [primal, dual] = lengths(CLOSENESS, 2);
     for (let round = 0; round < corrections && Math.min(primal, dual) < LONG_ENOUGH; round++) {
@@ -170,6 +176,8 @@ async function run(
     const better =
       mean < least * (1 - 1e-3) || objective.total < best.total * (1 - 1e-12) || bound > lowerBound * (1 + 1e-12);
     least = Math.min(least, mean);
+    waited = behind ? waited + 1 : 0;
+    behind = !plain && waited < MOST_WAITS && objective.total - bound > BEHIND * degree * mean;
     if (objective.total < best.total) {
       best = objective;
       kept = pieces.theta.slice();
