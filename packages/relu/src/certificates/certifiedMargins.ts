@@ -6,7 +6,7 @@
 
 import { checkLabels, type NumericBatch } from "@worstcase/core";
 import { ballSupport, checkBall, type PerturbationNorm } from "../ballSupport.js";
-import { checkFeatures } from "../checks.js";
+import { checkFeatures, checkTwoClasses } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
 import { withConstant } from "../program/program.js";
@@ -30,6 +30,7 @@ export function certifiedMargins(
 ): Float64Array {
   checkBall(norm, radius, "options.");
   checkFeatures(features, model.featureCount);
+  checkTwoClasses(model.classCount);
   checkLabels(labels, features.shape[0], model.classCount);
   const margins = new Float64Array(features.shape[0]);
   if (model.kind === "relu-network" && model.neurons === 0) return margins;

@@ -177,6 +177,20 @@ it("one neuron per class, closed form: kappa max(0, h + g'z) is worst at an end 
   expect(upper[1]).toBe(0);
 });
 
+it("a network with one output has no margins", async () => {
+  const features = { data: Float64Array.of(1, 2), shape: [1, 2] };
+  const network: ReluNetwork = {
+    ...{ kind: "relu-network", featureCount: 2, classCount: 1, neurons: 1, bias: false },
+    first: Float64Array.of(1, 1),
+    second: Float64Array.of(1),
+  };
+  const labels = Int32Array.of(0);
+  const options = { norm: "l2", radius: 0.1, maximumRadius: 1 } as const;
+  expect(() => certifiedMargins(network, features, labels, options)).toThrow(/classCount/);
+  await expect(worstMargins(network, features, labels, options)).rejects.toThrow(/classCount/);
+  await expect(certifiedRadii(network, features, labels, options)).rejects.toThrow(/classCount/);
+});
+
 it("edges: radius 0, an empty network, the zero model, bad options, abort", async () => {
   const { model, features, labels } = gatedModel(8, 3, 2, 4);
   const clean = await worstMargins(model, features, labels, { norm: "l2", radius: 0 });

@@ -11,7 +11,7 @@ import {
   type WorkOptions,
 } from "@worstcase/core";
 import { checkBall, type PerturbationNorm } from "../ballSupport.js";
-import { checkFeatures } from "../checks.js";
+import { checkFeatures, checkTwoClasses } from "../checks.js";
 import { type GatedReluModel, gatedScores } from "../gatedModel.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
 import { branchAndBound } from "./branching.js";
@@ -118,6 +118,7 @@ export function checkCertificate(
 ): { norm: PerturbationNorm; tolerance: number; maximumNodes: number } {
   checkBall(norm, radius, "options.");
   checkFeatures(features, subject.featureCount);
+  checkTwoClasses(subject.classCount);
   checkLabels(labels, sampleCount(features), subject.classCount);
   if (!(tolerance > 0 && tolerance < 1)) {
     throw new SettingError({ argument: "options.tolerance", expected: "a number in (0, 1)", received: tolerance });

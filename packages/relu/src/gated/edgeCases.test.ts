@@ -1,6 +1,6 @@
 // What happens at the edges: nothing to learn, one of everything, repeated things, unusable input; and interrupted runs.
 
-import { createRng, type NumericBatch } from "@worstcase/core";
+import { createRng, type NumericBatch, SettingError } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
 import { gatedScores } from "../gatedModel.js";
 import { gatesFromVectors } from "../patterns/gateSet.js";
@@ -142,6 +142,7 @@ it("misuse is named before work starts", async () => {
   const gates = sampleGates(features, { count: 4, rng: createRng(2) });
   const fit = (change: object) =>
     fitGatedRelu(features, labels, 2, { ...base, gates, ...change } as FitGatedReluOptions);
+  await expect(fit({ gates: undefined })).rejects.toThrow(SettingError);
   await expect(fit({ loss: "exponential" })).rejects.toThrow(/options.loss/);
   await expect(fit({ regulariser: "l0" })).rejects.toThrow(/options.regulariser/);
   await expect(fit({ norm: 0.5 })).rejects.toThrow(/options.norm/);

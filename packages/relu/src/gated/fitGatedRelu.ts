@@ -8,7 +8,7 @@ import { type NumericBatch, SettingError, type Warning, type WorkOptions } from 
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
 import { checkPositive } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import { type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
+import { copyGates, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import type { Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ProgramOptions, type ReluProgram } from "../program/program.js";
 import type { FitProgress, FitStatus } from "../proximal/minimise.js";
@@ -206,11 +206,6 @@ function modelOf(program: ReluProgram, pieces: Float64Array): GatedReluModel {
     bias,
     weights: task === "two-class" ? asTwoColumns(pieces, width) : pieces.slice(),
   };
-}
-
-function copyGates(set: GateSet): GateSet {
-  const { gates, count, featureCount, bias, scales } = set;
-  return { gates: gates.slice(), count, featureCount, bias, scales: scales.slice() };
 }
 
 function checkSettings(options: FitGatedReluOptions): { tolerance: number; maximumIterations: number } {

@@ -1,4 +1,4 @@
-import { createRng, type NumericBatch } from "@worstcase/core";
+import { createRng, type NumericBatch, UnsupportedError } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
 import { fitGatedRegression } from "../gated/fitGatedRelu.js";
 import { gatedScores } from "../gatedModel.js";
@@ -140,6 +140,12 @@ describe("closed forms and edges", () => {
     await expect(fitKernelView(one, target(1), { gates: always, beta: 0 })).rejects.toThrow(/beta/);
     await expect(fitKernelView(one, target(Number.NaN), { gates: always, beta: 1 })).rejects.toThrow(/targets/);
     await expect(fitKernelView(one, target(1), { gates: always, beta: 1, tolerance: 0 })).rejects.toThrow(/tolerance/);
+    for (const foreign of [{ loss: "hinge" }, { regulariser: "l1" }, { radius: 0.1 }]) {
+      const options = { gates: always, beta: 1, ...foreign };
+      await expect(fitKernelView(one, target(1), options)).rejects.toThrow(UnsupportedError);
+    }
+    const { model } = await fitKernelView(one, target(1), { gates: always, beta: 1 });
+    expect(model.gates.gates).not.toBe(always.gates);
     const signal = AbortSignal.abort();
     await expect(fitKernelView(one, target(5), { gates: always, beta: 0.1, signal })).rejects.toThrow(/abort/);
     const { features, labels } = clouds(2, 12, 3, 2);

@@ -6,10 +6,10 @@
 
 import { type NumericBatch, SettingError, throwIfAborted, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { checkPositive } from "../checks.js";
+import { checkKnown, checkPositive } from "../checks.js";
 import { asTwoColumns } from "../gated/firstOrder.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import { type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
+import { copyGates, type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import { gatedObjective, type Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ReluProgram } from "../program/program.js";
 import type { FitProgress, FitStatus } from "../proximal/minimise.js";
@@ -46,7 +46,8 @@ const REWEIGHTINGS = 8;
 
 /**
  * Minimises 1/n sum_i sum_o (f_o(x_i) - y_io)^2 / 2 + beta sum ||t_po||_2 over gated models with fixed gates; classes are +-1 or one-hot
- * targets as in program.ts. Throws ShapeError, DataError or SettingError, ResourceError when the n x n kernel does not fit, AbortedError.
+ * targets as in program.ts. Throws ShapeError, DataError or SettingError, UnsupportedError for another loss, regulariser or radius, ResourceError
+ * when the n x n kernel does not fit, AbortedError.
  */
 export async function fitKernelView(
   features: NumericBatch,
@@ -58,6 +59,7 @@ export async function fitKernelView(
     throw new SettingError({ argument: "options.tolerance", expected: "a number > 0", received: tolerance });
   }
   checkPositive(maximumIterations, "options.maximumIterations");
+  checkKnown(options, { loss: "squared", regulariser: "group", radius: 0 }, "fitGatedRelu knows the others");
   const common = { gates, beta, radius: 0, norm: "l2", loss: "squared" } as const;
   const program = createProgram(
     features,
@@ -83,7 +85,7 @@ export async function fitKernelView(
   const gap = objective.total > 0 ? Math.max(0, (objective.total - lowerBound) / objective.total) : 0;
   const model: GatedReluModel = {
     kind: "gated-relu",
-    gates,
+    gates: copyGates(gates),
     featureCount: program.featureCount,
     classCount: program.task === "two-class" ? 2 : outputs,
     bias: program.bias,

@@ -1,10 +1,11 @@
-import { createRng, type NumericBatch } from "@worstcase/core";
+import { createRng, type NumericBatch, UnsupportedError } from "@worstcase/core";
 import { chooseKernels } from "@worstcase/linalg";
 import { describe, expect, it } from "vitest";
 import { followPath } from "../gated/newton/pathFollowing.js";
 import { fitReluRegression } from "../network/fitRelu.js";
 import type { ReluNetwork } from "../network/reluNetwork.js";
 import { enumerateGates } from "../patterns/enumerateGates.js";
+import { sampleGates } from "../patterns/sampleGates.js";
 import { type Answers, createProgram, type ProgramLoss } from "../program/program.js";
 import { clouds } from "../testing/problems.js";
 import { inspectLandscape } from "./inspectLandscape.js";
@@ -184,6 +185,21 @@ describe("closed forms", () => {
     expect(result.lowerBound / result.objective.total).toBeCloseTo(1, 6);
   });
 
+  it("two outputs, far from rest: the bound of separate outputs at beta / sqrt(2), closed form, below the optimum", async () => {
+    const both: Answers = { kind: "regression", targets: { data: Float64Array.of(1.2, 1.6), shape: [1, 2] } };
+    const astray = { ...optimal, classCount: 2, second: Float64Array.of(3, -5) };
+    const options = { loss: "squared", beta: 0.5 } as const;
+    const optimum = (5 * s - 2) ** 2 / 2 + 0.5 * s;
+    const weight = 0.5 / Math.SQRT2;
+    const separate = [1.2, 1.6].map((y) => (weight / 5) ** 2 / 2 + (weight * (5 * y - weight)) / 25);
+    const { status, lowerBound } = await inspectLandscape(astray, one, both, options);
+    expect(status).toBe("not-stationary");
+    expect(lowerBound).toBeLessThanOrEqual(optimum);
+    expect(lowerBound).toBeGreaterThan((separate[0] + separate[1]) * (1 - 1.1e-3));
+    const rough = await inspectLandscape(astray, one, both, { ...options, refine: false });
+    expect(rough.lowerBound).toBeLessThan(0.9 * lowerBound);
+  });
+
   it("three classes: the zero network is optimal when beta is large, and not when small; no bound above the objective", async () => {
     const { features: cloud, labels: three } = clouds(4, 10, 3, 3);
     const zero: ReluNetwork = {
@@ -216,6 +232,15 @@ describe("closed forms", () => {
     await expect(inspectLandscape(broken, one, answers, options)).rejects.toThrow(/finite/);
     await expect(inspectLandscape(optimal, one, answers, { ...options, beta: 0 })).rejects.toThrow(/beta/);
     await expect(inspectLandscape(optimal, one, answers, { ...options, tolerance: 2 })).rejects.toThrow(/tolerance/);
+    for (const foreign of [{ radius: 0.1 }, { regulariser: "l1" }]) {
+      await expect(inspectLandscape(optimal, one, answers, { ...options, ...foreign })).rejects.toThrow(
+        UnsupportedError,
+      );
+    }
+    const moved = sampleGates(one, { kind: "perturbed-data", epsilon: 1, count: 2, bias: false, rng: createRng(1) });
+    await expect(inspectLandscape(optimal, one, answers, { ...options, extraGates: moved })).rejects.toThrow(
+      /trainingPatterns/,
+    );
     const gates = enumerateGates(one);
     await expect(inspectLandscape(optimal, one, answers, { ...options, extraGates: gates })).rejects.toThrow(
       /extraGates/,

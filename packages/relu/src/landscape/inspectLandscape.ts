@@ -9,9 +9,10 @@
 // features: [n, d]   first u: [neurons, D]   second a: [outputs, neurons]
 
 import { type NumericBatch, SettingError, ShapeError, type WorkOptions } from "@worstcase/core";
+import { checkKnown } from "../checks.js";
 import { fitRelu, fitReluRegression } from "../network/fitRelu.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
-import { type GateSet, gatesFromVectors } from "../patterns/gateSet.js";
+import { type GateSet, gatesFromVectors, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import { GateEvaluator, isSilent, PatternTable } from "../patterns/packedPatterns.js";
 import type { Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ProgramLoss, type ReluProgram } from "../program/program.js";
@@ -29,7 +30,7 @@ export interface InspectLandscapeOptions extends WorkOptions<FitProgress> {
   readonly tolerance?: number;
   /** Neurons with ||u_j|| ||a_j|| below this share of the sum over all are on their way to zero and not asked to be at rest (default 1e-6). */
   readonly negligible?: number;
-  /** Solve the subsampled program for a better lower bound; one output only (default true). */
+  /** Solve a program for a better lower bound (default true): the subsampled one for one output, a relaxation of it for more. */
   readonly refine?: boolean;
 }
 
@@ -71,12 +72,17 @@ export async function inspectLandscape(
   if (!(negligible >= 0 && negligible < 1)) {
     throw new SettingError({ argument: "options.negligible", expected: "a number in [0, 1)", received: negligible });
   }
+  checkKnown(options, { radius: 0, regulariser: "group" }, "the landscape is that of weight decay, unperturbed");
+  if (options.extraGates) refuseTrainingPatterns(options.extraGates, "options.extraGates");
   checkNetwork(network);
   const scores = networkScores(network, features).data as Float64Array;
   const { program, patternOf } = programOf(network, features, answers, { loss, beta }, options.extraGates);
   if (network.classCount !== program.outputs) {
-    const expected = `${program.outputs} outputs${program.task === "two-class" ? " (one for two classes)" : ""}`;
-    throw new ShapeError({ argument: "network.classCount", expected, received: network.classCount });
+    const two = program.task === "two-class";
+    const expected = `${program.outputs} outputs${two ? " (one for two classes)" : ""}`;
+    const hint = "give the difference of the two rows of second, class 1 minus class 0";
+    const problem = { argument: "network.classCount", expected, received: network.classCount };
+    throw new ShapeError(two ? { ...problem, hint } : problem);
   }
   const terms = lossTerms(program, scores, tolerance * 1e-1);
   const sizes = neuronSizes(network);
@@ -99,7 +105,7 @@ export async function inspectLandscape(
   }
   const objective = { total: terms.loss + beta * squares, loss: terms.loss, regulariser: beta * squares };
   let lowerBound = bestDualValue(program, terms, 1 / Math.max(1, pull));
-  if (refine && program.outputs === 1) {
+  if (refine) {
     lowerBound = Math.max(lowerBound, await solvedBound(features, answers, program, options));
   }
   const atRest = imbalance <= tolerance && residuals.every((residual) => residual <= tolerance);
@@ -261,14 +267,25 @@ function settleKinks(program: ReluProgram, terms: LossTerms, directions: readonl
   }
 }
 
-// The certified lower bound of the subsampled program itself, by its own trainer. One output: the program is that of fitRelu.
+// A certified lower bound of the subsampled program by the trainer of fitRelu. With one output it is that program. With more, a neuron (u, a) counts
+// in fitRelu as one neuron per output of sum_c |a_c| ||u|| <= sqrt(outputs) ||a|| ||u||, hence its optimum with beta / sqrt(outputs) bounds ours.
 async function solvedBound(
   features: NumericBatch,
   answers: Answers,
-  { gates, bias, beta, loss }: ReluProgram,
+  { gates, bias, beta, loss, outputs }: ReluProgram,
   { signal, onEvent }: InspectLandscapeOptions,
 ): Promise<number> {
-  const options = { gates, bias, beta, loss, radius: 0, norm: "l2", tolerance: 1e-6, signal, onEvent } as const;
+  const options = {
+    gates,
+    bias,
+    beta: beta / Math.sqrt(outputs),
+    loss,
+    radius: 0,
+    norm: "l2",
+    tolerance: outputs === 1 ? 1e-6 : 1e-3,
+    signal,
+    onEvent,
+  } as const;
   const { lowerBound } =
     answers.kind === "classes"
       ? await fitRelu(features, answers.labels, answers.classCount, options)

@@ -161,6 +161,9 @@ describe("misuse", () => {
   it("is refused before work starts", async () => {
     await refused({ norm: "l1" }, UnsupportedError);
     await refused({ norm: 3 }, UnsupportedError);
+    await refused({ loss: "logistic" }, UnsupportedError);
+    await refused({ regulariser: "l1" }, UnsupportedError);
+    await refused({ gates: undefined }, SettingError);
     await refused({ radius: -1 }, SettingError);
     await refused({ beta: 0 }, SettingError);
     await refused({ tolerance: Number.NaN }, SettingError);

@@ -7,9 +7,9 @@
 import { checkLabels, SettingError, UnsupportedError, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
 import { checkBall, normExponent, type PerturbationNorm } from "../ballSupport.js";
-import { checkPositive } from "../checks.js";
+import { checkKnown, checkPositive } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import { checkGates, type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
+import { checkGates, copyGates, type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import type { Objective } from "../program/objective.js";
 import { Checkpoints } from "./checkpoints.js";
 import { checkBlock, type FeatureRows, RowReader, rowsInMemory, takeRows } from "./featureRows.js";
@@ -80,7 +80,7 @@ const LEAST_LEVEL = 2000;
 /**
  * Trains a gated ReLU head on `rows` `[n, d]` and class indices `[n]` as `fitGatedRelu` does with hinge losses and group norms, for sets that are too
  * large for it. Throws ShapeError, DataError or SettingError before work starts, ResourceError when the predicted memory exceeds the limit,
- * UnsupportedError for other balls than l2 and linf, FormatError on a checkpoint that is damaged or of another problem, AbortedError when the signal fires.
+ * UnsupportedError for other balls than l2 and linf, losses than the hinge and regularisers than group norms, FormatError on a checkpoint that is damaged or of another problem, AbortedError when the signal fires.
  */
 export async function fitGatedLarge(
   rows: FeatureRows,
@@ -137,12 +137,11 @@ export async function fitGatedLarge(
   checkpoints?.remove();
   const { status, objective, lowerBound, gap, rounds, steps } = outcome;
   const { featureCount } = rows;
-  const { count, scales } = gates;
   const width = featureCount + (bias ? 1 : 0);
   const model: GatedReluModel = {
     ...{ kind: "gated-relu", featureCount, classCount, bias },
-    gates: { gates: gates.gates.slice(), count, featureCount, bias: gates.bias, scales: scales.slice() },
-    weights: densePieces(outcome.lists, outcome.point, width, count),
+    gates: copyGates(gates),
+    weights: densePieces(outcome.lists, outcome.point, width, gates.count),
   };
   return {
     ...{ status, objective, lowerBound, gap, model, rounds, steps, resumed: resume !== undefined },
@@ -169,6 +168,7 @@ function checkOptions(
   if (rows.kind !== "memory" && rows.kind !== "file") {
     throw new SettingError({ argument: "rows", expected: "rowsInMemory(...) or rowsInFile(...)", received: rows });
   }
+  checkKnown(options, { loss: "hinge", regulariser: "group" }, "fitGatedRelu knows the others");
   const { samples, featureCount } = rows;
   if (!Number.isSafeInteger(classCount) || classCount < 2) {
     throw new SettingError({ argument: "classCount", expected: "an integer >= 2", received: classCount });

@@ -109,7 +109,7 @@ export function networkFromJson(json: unknown): ReluNetwork {
     throw new FormatError({ argument: "json", expected, received: `${value.format}, version ${value.version}` });
   }
   const featureCount = wholeNumber(value.featureCount, "json.featureCount", 1);
-  const classCount = wholeNumber(value.classCount, "json.classCount", 2);
+  const classCount = wholeNumber(value.classCount, "json.classCount", 1);
   const bias = flag(value.bias, "json.bias");
   const second = numbers(value.second, "json.second");
   const neurons = second.length / classCount;

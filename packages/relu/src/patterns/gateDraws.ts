@@ -80,8 +80,9 @@ function patchDraw(
   rng: Rng,
 ): GateDraw {
   const [height, width, channels] = Array.isArray(image) ? image : [0, 0, 0];
-  if (!(height >= 1 && width >= 1 && channels >= 1) || height * width * channels !== featureCount) {
-    const expected = `[height, width, channels] with ${featureCount} values in all`;
+  const whole = [height, width, channels].every((size) => Number.isSafeInteger(size) && size >= 1);
+  if (!whole || height * width * channels !== featureCount) {
+    const expected = `whole numbers [height, width, channels] with ${featureCount} values in all`;
     throw new SettingError({ argument: "options.image", expected, received: image });
   }
   const [rows, columns] = Array.isArray(patch) ? patch : [0, 0];

@@ -234,6 +234,7 @@ it("bad options name themselves", () => {
   expect(sample({ kind: "convolutional", image: [2, 2, 2], patch: [1, 1] })).toThrow(/options.image/);
   expect(sample({ kind: "convolutional", image: [1, 3, 2], patch: [2, 1] })).toThrow(/options.patch\[0\]/);
   expect(sample({ kind: "convolutional" })).toThrow(/options.image/);
+  expect(sample({ kind: "convolutional", image: [1.5, 4, 1], patch: [1, 1] })).toThrow(/options.image/);
   expect(sample({ kind: "perturbed-data", epsilon: Number.NaN })).toThrow(/options.epsilon/);
   expect(sample({ kind: "perturbed-data", epsilon: 1, perturbations: 0 })).toThrow(/options.perturbations/);
 });

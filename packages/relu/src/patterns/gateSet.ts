@@ -51,6 +51,9 @@ export function trainingBits(features: NumericBatch, set: GatesWithoutScales): U
 
 /** Throws SettingError unless the set is consistent and fits features of `featureCount` values. */
 export function checkGates(set: GateSet, featureCount: number, argument: string): void {
+  if (typeof set !== "object" || set === null) {
+    throw new SettingError({ argument, expected: "a gate set", received: set, hint: "make one with sampleGates" });
+  }
   const width = set.featureCount + (set.bias ? 1 : 0);
   if (
     !Number.isInteger(set.count) ||
@@ -69,10 +72,15 @@ export function checkGates(set: GateSet, featureCount: number, argument: string)
 
 /** Throws SettingError when the set has patterns of its own: gated models open their pieces by g_p'x, in training as later. */
 export function refuseTrainingPatterns(set: GateSet, argument: string): void {
-  if (!set.trainingPatterns) return;
+  if (!set?.trainingPatterns) return;
   const expected = "gates whose patterns are the signs of g'x";
   const hint = "patterns of perturbed data are for programs with cones, fitRelu";
   throw new SettingError({ argument, expected, received: "a set with trainingPatterns", hint });
+}
+
+/** The gates of a trained model: a copy, without patterns. */
+export function copyGates({ gates, count, featureCount, bias, scales }: GateSet): GateSet {
+  return { gates: gates.slice(), count, featureCount, bias, scales: scales.slice() };
 }
 
 /** A gate set from given vectors `[count, featureCount (+1)]`, scaled on `features`. */

@@ -132,6 +132,10 @@ it("edges: beta so large that zero is optimal, zero features, one class, one sam
   const target: Answers = { kind: "regression", targets: { data: Float64Array.of(0.5), shape: [1, 1] } };
   const fitted = await generateGates(one, target, { ...options, radius: 0, beta: 0.01, gates: oneGate });
   expect(fitted.status).toBe("none-found");
+  const exact = { ...options, beta: 0.01, gates: enumerateGates(features), tolerance: 1e-15, candidates: 20 } as const;
+  const unsolved = await generateGates(features, answers, exact); // no solver gets there, so nothing can be said of candidates
+  expect([unsolved.status, unsolved.rounds.length]).toEqual(["stalled", 1]);
+  await expect(generateGates(features, answers, { ...options, gates: undefined as never })).rejects.toThrow(/gates/);
   await expect(generateGates(features, answers, { ...options, psi: 0 })).rejects.toThrow(/psi/);
   await expect(generateGates(features, answers, { ...options, candidates: 0 })).rejects.toThrow(/candidates/);
   const kind = { kind: "perturbed-data", epsilon: 0.1 } as const;

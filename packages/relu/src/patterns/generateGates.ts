@@ -57,8 +57,11 @@ export interface GenerationRound {
 }
 
 export interface GeneratedGates {
-  /** `none-found`: no candidate of the last round improves by more than the tolerance. `round-limit`: some did. */
-  readonly status: "none-found" | "round-limit";
+  /**
+   * `none-found`: no candidate of the last round improves by more than the tolerance. `round-limit`: some did. `stalled`: none was found, but the
+   * last program was not solved to the tolerance, so that they could not be judged.
+   */
+  readonly status: "none-found" | "round-limit" | "stalled";
   readonly gates: GateSet;
   readonly objective: Objective;
   /** Pieces of the last solution, `[gates, outputs, d (+1)]` in the outputs of the program. */
@@ -160,7 +163,8 @@ export async function generateGates(
     );
     const result = { gates, objective: solution.objective, pieces: solution.pieces, rounds };
     const worth = report.objective - report.estimate > tolerance * report.objective;
-    if (chosen.length === 0 || !worth) return { status: "none-found", ...result };
+    const solved = solution.gap <= tolerance;
+    if (chosen.length === 0 || !worth) return { status: solved ? "none-found" : "stalled", ...result };
     if (round >= maximumRounds) return { status: "round-limit", ...result };
     gates = joined(features, gates, chosen);
     program = createProgram(features, answers, { ...options, gates });

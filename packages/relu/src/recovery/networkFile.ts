@@ -54,8 +54,8 @@ export function networkFromSafetensors(bytes: Uint8Array): ReluNetwork {
   const [neurons, featureCount] = weight.shape as [number, number];
   const classCount = second.shape[0] ?? 0;
   const constant = bias ? read("hidden.bias", 1) : { shape: [neurons], data: new Float64Array(neurons) };
-  if (second.shape[1] !== neurons || constant.shape[0] !== neurons || featureCount < 1 || classCount < 2) {
-    const expected = "hidden.weight [neurons, d >= 1], hidden.bias [neurons], output.weight [classes >= 2, neurons]";
+  if (second.shape[1] !== neurons || constant.shape[0] !== neurons || featureCount < 1 || classCount < 1) {
+    const expected = "hidden.weight [neurons, d >= 1], hidden.bias [neurons], output.weight [classes >= 1, neurons]";
     const received = `[${weight.shape}], [${constant.shape}], [${second.shape}]`;
     throw new FormatError({ argument: "bytes", expected, received });
   }

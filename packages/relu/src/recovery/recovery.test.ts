@@ -2,7 +2,7 @@ import { createRng, type NumericBatch } from "@worstcase/core";
 import { describe, expect, it } from "vitest";
 import { fitGatedRelu } from "../gated/fitGatedRelu.js";
 import type { GatedReluModel } from "../gatedModel.js";
-import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
+import { networkFromJson, networkScores, networkToJson, type ReluNetwork } from "../network/reluNetwork.js";
 import { gatesFromVectors, patternBits } from "../patterns/gateSet.js";
 import { sampleGates } from "../patterns/sampleGates.js";
 import { clouds, pointInBall } from "../testing/problems.js";
@@ -199,6 +199,9 @@ describe("edges", () => {
     const back = networkFromSafetensors(networkToSafetensors(network, "F32"));
     expect(back.first[0]).toBe(Math.fround(0.1));
     expect(networkFromSafetensors(networkToSafetensors(network))).toEqual(network);
+    const single = { ...network, classCount: 1, second: Float64Array.of(0.3) }; // a regression
+    expect(networkFromSafetensors(networkToSafetensors(single))).toEqual(single);
+    expect(networkFromJson(JSON.parse(JSON.stringify(networkToJson(single))))).toEqual(single);
     const bytes = networkToSafetensors(network);
     expect(() => networkFromSafetensors(bytes.subarray(0, bytes.length - 4))).toThrow();
     expect(() => networkFromSafetensors(new Uint8Array(3))).toThrow();

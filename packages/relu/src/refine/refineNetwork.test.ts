@@ -1,4 +1,4 @@
-import { createRng, DataError, SettingError, ShapeError } from "@worstcase/core";
+import { createRng, DataError, SettingError, ShapeError, UnsupportedError } from "@worstcase/core";
 import { chooseKernels, workspaceSize } from "@worstcase/linalg";
 import { describe, expect, it } from "vitest";
 import { fitRelu } from "../network/fitRelu.js";
@@ -123,6 +123,7 @@ describe("refineNetwork", () => {
     await expect(run(empty, { extraNeurons: Number.NaN })).rejects.toThrow(/extraNeurons/);
     await expect(run(empty, { beta: 0 })).rejects.toThrow(/beta/);
     await expect(run(empty, { loss: "squared" })).rejects.toThrow(/loss/);
+    await expect(run(empty, { regulariser: "l1" })).rejects.toThrow(UnsupportedError);
     await expect(run(empty, { radius: -1 })).rejects.toThrow(/radius/);
     await expect(run(empty, { rounds: 0 })).rejects.toThrow(/rounds/);
     await expect(run(empty, {}, Int32Array.of(0, 1))).rejects.toThrow();

@@ -18,7 +18,7 @@ import { lengthOf, type PerturbationNorm } from "../ballSupport.js";
 import { localAttack } from "../certificates/branching.js";
 import { LocalPieces } from "../certificates/localPieces.js";
 import { checkCertificate, Pauses, worstMargins } from "../certificates/worstMargins.js";
-import { checkPositive } from "../checks.js";
+import { checkKnown, checkPositive } from "../checks.js";
 import type { ReluNetwork } from "../network/reluNetwork.js";
 import { Adam } from "../penalty/adam.js";
 import { withConstant } from "../program/program.js";
@@ -130,6 +130,7 @@ function check(network: ReluNetwork, features: NumericBatch, labels: Int32Array,
     throw new SettingError({ argument: "network.classCount", expected: "2", received: network.classCount });
   }
   checkCertificate(network, features, labels, options);
+  checkKnown(options, { regulariser: "group" }, "the objective is that of fitRelu with group norms");
   const { beta, loss = "hinge", extraNeurons = 50, rounds = 40, stepsPerRound = 50 } = options;
   if (!Number.isFinite(beta) || beta <= 0) {
     throw new SettingError({ argument: "options.beta", expected: "a finite number > 0", received: beta });
