@@ -6,11 +6,12 @@ import { type NumericBatch, SettingError, sampleCount } from "@worstcase/core";
 import { lengthOf, normExponent } from "../ballSupport.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
+import { Pauses } from "../pauses.js";
 import { withConstant } from "../program/program.js";
 import { branchAndBound, localAttack } from "./branching.js";
 import { ClosedForm } from "./certifiedMargins.js";
 import { LocalPieces, marginScale, type Reading } from "./localPieces.js";
-import { checkCertificate, margins, Pauses, type WorstMarginOptions } from "./worstMargins.js";
+import { checkCertificate, margins, type WorstMarginOptions } from "./worstMargins.js";
 
 export interface CertifiedRadiiOptions extends Omit<WorstMarginOptions, "radius" | "tolerance"> {
   /** Largest radius looked at, in FEATURE space. */

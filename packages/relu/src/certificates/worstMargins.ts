@@ -7,13 +7,13 @@ import {
   type ProgressEvent,
   SettingError,
   sampleCount,
-  throwIfAborted,
   type WorkOptions,
 } from "@worstcase/core";
 import { checkBall, type PerturbationNorm } from "../ballSupport.js";
 import { checkFeatures, checkTwoClasses } from "../checks.js";
 import { type GatedReluModel, gatedScores } from "../gatedModel.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
+import { Pauses } from "../pauses.js";
 import { branchAndBound } from "./branching.js";
 import { LocalPieces, marginAt, marginScale, type Reading } from "./localPieces.js";
 
@@ -128,23 +128,4 @@ export function checkCertificate(
   }
   const named = norm === 1 ? "l1" : norm === 2 ? "l2" : norm === Number.POSITIVE_INFINITY ? "linf" : norm;
   return { norm: named, tolerance, maximumNodes };
-}
-
-/** Abort checks, progress events and room for other work, once per sample. */
-export class Pauses {
-  private last = performance.now();
-
-  constructor(
-    private readonly task: string,
-    private readonly total: number,
-    private readonly options: WorkOptions<ProgressEvent>,
-  ) {}
-
-  async at(done: number): Promise<void> {
-    throwIfAborted(this.options.signal, this.task);
-    this.options.onEvent?.({ type: "progress", task: this.task, done, total: this.total });
-    if (performance.now() - this.last < 50) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    this.last = performance.now();
-  }
 }

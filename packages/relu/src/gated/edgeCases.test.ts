@@ -175,31 +175,47 @@ it("a path gives at every point what a fit from zero gives, within the gaps, and
 });
 
 it.each([
-  ["hinge", "l2"],
-  ["hinge", "linf"],
-  ["logistic", "l2"],
-] as const)("an interrupted run, continued, ends bit for bit as the uninterrupted one: %s, %s", async (loss, norm) => {
-  const { features, labels } = clouds(11, 80, 4, 3);
-  const gates = sampleGates(features, { count: 10, rng: createRng(2) });
-  const options = { norm, radius: 0.05, beta: 1e-3, gates, loss, tolerance: 1e-9, maximumIterations: 120 };
-  const settings = { ...options, method: "first-order" as const, checkpointEvery: 50 };
-  const kept: FirstOrderCheckpoint[] = [];
-  const whole = await fitGatedRelu(features, labels, 3, {
-    ...settings,
-    onCheckpoint: (c) => void kept.push(structuredClone(c)),
-  });
-  expect(kept.map((c) => c.state.iteration)).toEqual([50, 100]);
-  const rest = await fitGatedRelu(features, labels, 3, { ...settings, resume: kept[0] });
-  expect(rest.model.weights).toEqual(whole.model.weights);
-  expect([rest.objective, rest.lowerBound, rest.iterations]).toEqual([
-    whole.objective,
-    whole.lowerBound,
-    whole.iterations,
-  ]);
-  await expect(fitGatedRelu(features, labels, 3, { ...settings, beta: 2e-3, resume: kept[0] })).rejects.toMatchObject({
-    code: "format",
-  });
-});
+  ["hinge", "l2", "group"],
+  ["hinge", "linf", "group"],
+  ["logistic", "l2", "group"],
+  ["hinge", "linf", "l1"],
+  ["squared", "l1", "l1"],
+] as const)(
+  "an interrupted run, continued, ends bit for bit as the uninterrupted one: %s, %s, %s",
+  async (loss, norm, regulariser) => {
+    const { features, labels } = clouds(11, 80, 4, 3);
+    const gates = sampleGates(features, { count: 10, rng: createRng(2) });
+    const options = {
+      norm,
+      radius: 0.05,
+      beta: 1e-3,
+      gates,
+      loss,
+      regulariser,
+      tolerance: 1e-9,
+      maximumIterations: 120,
+    };
+    const settings = { ...options, method: "first-order" as const, checkpointEvery: 50 };
+    const kept: FirstOrderCheckpoint[] = [];
+    const whole = await fitGatedRelu(features, labels, 3, {
+      ...settings,
+      onCheckpoint: (c) => void kept.push(structuredClone(c)),
+    });
+    expect(kept.map((c) => c.state.iteration)).toEqual([50, 100]);
+    const rest = await fitGatedRelu(features, labels, 3, { ...settings, resume: kept[0] });
+    expect(rest.model.weights).toEqual(whole.model.weights);
+    expect([rest.objective, rest.lowerBound, rest.iterations]).toEqual([
+      whole.objective,
+      whole.lowerBound,
+      whole.iterations,
+    ]);
+    await expect(fitGatedRelu(features, labels, 3, { ...settings, beta: 2e-3, resume: kept[0] })).rejects.toMatchObject(
+      {
+        code: "format",
+      },
+    );
+  },
+);
 
 it("Newton steps reach the gap at every radius, also small ones with many gates", async () => {
   const { features, labels } = clouds(12, 60, 12, 2);

@@ -22,7 +22,7 @@ const STRIDE = 8;
 /** State of an interrupted run; plain objects, numbers and typed arrays, so `structuredClone` and v8 serialisation keep it. */
 export interface FirstOrderCheckpoint {
   readonly format: "worstcase/gated-first-order";
-  readonly version: 1;
+  readonly version: 2;
   /** Of the program; a state continues the same program only. */
   readonly program: string;
   readonly state: MinimiserState;
@@ -72,7 +72,7 @@ export async function fitFirstOrder(
       checkpointEvery: options.checkpointEvery,
       onCheckpoint:
         onCheckpoint &&
-        ((state) => onCheckpoint({ format: "worstcase/gated-first-order", version: 1, program: identity, state })),
+        ((state) => onCheckpoint({ format: "worstcase/gated-first-order", version: 2, program: identity, state })),
       resume: options.resume?.state,
     });
   } finally {
@@ -153,8 +153,8 @@ function programFingerprint(program: ReluProgram): string {
 }
 
 function checkResume(resume: FirstOrderCheckpoint, identity: string): void {
-  if (resume.format !== "worstcase/gated-first-order" || resume.version !== 1) {
-    const expected = "a checkpoint of fitGatedRelu, version 1";
+  if (resume.format !== "worstcase/gated-first-order" || resume.version !== 2) {
+    const expected = "a checkpoint of fitGatedRelu, version 2";
     throw new FormatError({ argument: "options.resume", expected, received: resume.format });
   }
   if (resume.program === identity) return;

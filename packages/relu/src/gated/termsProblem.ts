@@ -17,7 +17,7 @@ const SHRINK = 0.5;
 export interface TermsState {
   readonly best: Objective;
   readonly bestWeights: Float64Array;
-  readonly numbers: readonly [mu: number, dualSum: number, lastLoss: number];
+  readonly numbers: readonly [mu: number, dualSum: number, lastLoss: number, smooth: number, loss: number];
   readonly metric: Float64Array;
 }
 
@@ -122,14 +122,14 @@ export class TermsProblem implements CompositeProblem {
   }
 
   state(): TermsState {
-    const numbers = [this.mu, this.dualSum, this.lastLoss] as const;
+    const numbers = [this.mu, this.dualSum, this.lastLoss, this.out.smooth, this.out.loss] as const;
     return { best: this.best, bestWeights: this.bestWeights.slice(), numbers, metric: this.metric.state() };
   }
 
   restore(state: TermsState): void {
     this.best = state.best;
     this.bestWeights.set(state.bestWeights);
-    [this.mu, this.dualSum, this.lastLoss] = state.numbers;
+    [this.mu, this.dualSum, this.lastLoss, this.out.smooth, this.out.loss] = state.numbers;
     this.metric.restore(state.metric);
   }
 

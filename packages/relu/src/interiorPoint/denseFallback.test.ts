@@ -22,7 +22,7 @@ it("a dense system follows where conjugate gradients stall", async () => {
   const program = createProgram(features, { kind: "classes", labels, classCount: 3 }, options);
   const kernels = chooseKernels();
   const coneSamples = distinctRows(program);
-  const { directions, open } = findOpenCones(program, coneSamples, kernels.workspace(openConesSize(program)));
+  const { directions, open } = await findOpenCones(program, coneSamples, kernels.workspace(openConesSize(program)));
   expect(open.length).toBe(31);
   const common = { kernels, tolerance, directions, coneSamples, where: "test" };
   let steps = 0;

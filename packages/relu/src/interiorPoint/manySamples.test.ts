@@ -22,7 +22,7 @@ it.each([0, 0.01])("every system encloses the same optimum, radius %d", async (r
   );
   const kernels = chooseKernels();
   const coneSamples = distinctRows(program);
-  const { directions, open } = findOpenCones(program, coneSamples, kernels.workspace(openConesSize(program)));
+  const { directions, open } = await findOpenCones(program, coneSamples, kernels.workspace(openConesSize(program)));
   expect(open.length).toBeGreaterThan(3);
   const part = takeGates(program, open);
   const common = { kernels, coneSamples, directions, where: "test", maximumIterations: 200, tolerance: 1e-3 };

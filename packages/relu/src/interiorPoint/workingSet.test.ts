@@ -20,7 +20,7 @@ it.each([0, 0.002])("a working set reaches the optimum over all gates, radius %d
   const kernels = chooseKernels();
   const program = createProgram(features, { kind: "classes", labels, classCount: 2 }, options);
   const coneSamples = distinctRows(program);
-  const cones = findOpenCones(program, coneSamples, kernels.workspace(openConesSize(program)));
+  const cones = await findOpenCones(program, coneSamples, kernels.workspace(openConesSize(program)));
   const { directions } = cones;
   const more = { kernels, tolerance: 1e-6, maximumIterations: 200, directions, coneSamples, where: "test" };
   const whole = await solveInteriorPoint(takeGates(program, cones.open), more);

@@ -10,6 +10,7 @@ import { ConeDistance } from "../network/coneDistance.js";
 import { distinctRows, type OpenCones } from "../network/openCones.js";
 import { checkSolverMemory, gatesThatFit, termCount } from "../network/solverBytes.js";
 import { putGates, takeGates } from "../network/takeGates.js";
+import { Pauses } from "../pauses.js";
 import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
 import { GateSums } from "./gateSums.js";
@@ -68,8 +69,8 @@ export async function solveOnWorkingSet(
     kernels,
     Math.max(atOnce, Math.floor(MOST_GROUPS / (2 * outputs))),
   );
-  const pricing = new Pricing(program, rows, cones, kernels);
-  let inside = start === open ? range(open) : pricing.best(pricing.zeroDual(), first);
+  const pricing = new Pricing(program, rows, cones, kernels, options);
+  let inside = start === open ? range(open) : await pricing.best(pricing.zeroDual(), first);
   const pieces = new Float64Array(2 * gateCount * outputs * width);
   let best = zero;
   let lowerBound = zeroBound;
@@ -117,7 +118,7 @@ export async function solveOnWorkingSet(
       lowerBound = Math.max(lowerBound, result.lowerBound);
       break;
     }
-    const { bound, violated } = pricing.price(result.dual, inside);
+    const { bound, violated } = await pricing.price(result.dual, inside);
     lowerBound = Math.max(lowerBound, bound);
     if (gap() <= tolerance) break;
     const room = most - inside.length;
@@ -146,6 +147,7 @@ class Pricing {
     rows: Int32Array,
     private readonly cones: OpenCones,
     kernels: Kernels,
+    private readonly work: Pick<WorkingSetOptions, "where" | "signal">,
   ) {
     const size = program.gateCount * program.outputs * program.width;
     const workspace = kernels.workspace(workspaceSize(...GateSums.sizes(program), size));
@@ -164,8 +166,8 @@ class Pricing {
   }
 
   /** The `count` open gates (as indices into cones.open) with the longest projections. */
-  best(dual: LossDual, count: number): Int32Array {
-    const lengths = this.lengths(dual);
+  async best(dual: LossDual, count: number): Promise<Int32Array> {
+    const lengths = await this.lengths(dual);
     return range(this.cones.open.length)
       .sort((a, b) => lengths[b] - lengths[a])
       .slice(0, count)
@@ -173,9 +175,9 @@ class Pricing {
   }
 
   /** Bound over all gates, and the open gates outside the set beyond beta, longest first. */
-  price(dual: LossDual, inside: Int32Array): { bound: number; violated: number[] } {
+  async price(dual: LossDual, inside: Int32Array): Promise<{ bound: number; violated: number[] }> {
     const { program, terms, cones } = this;
-    const lengths = this.lengths(dual);
+    const lengths = await this.lengths(dual);
     const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
     const bound = boundValue(program, terms, dual, longest > 0 ? program.beta / longest : Number.POSITIVE_INFINITY);
     const members = new Set(inside);
@@ -184,21 +186,25 @@ class Pricing {
   }
 
   // Longest projection over outputs and signs for each open gate, then for each undecided one. Exact beyond beta.
-  private lengths(dual: LossDual): Float64Array {
+  private async lengths(dual: LossDual): Promise<Float64Array> {
     const { program, sums, pull, distance, cones } = this;
     const { outputs, width, beta } = program;
     sums.transpose(dual.onScore, program.radius > 0 ? dual.onA : null, pull);
     const gates = [...cones.open, ...cones.undecided];
-    return Float64Array.from(gates, (p) => {
+    const all = new Float64Array(gates.length);
+    const pause = new Pauses(this.work.where, gates.length, { signal: this.work.signal });
+    for (let g = 0; g < gates.length; g++) {
+      await pause.at(g);
       let longest = 0;
       for (let o = 0; o < outputs; o++) {
         for (const sign of [1, -1]) {
-          const from = (p * outputs + o) * width;
-          longest = Math.max(longest, distance.measure(p, pull, from, sign, Math.max(longest, beta)));
+          const from = (gates[g] * outputs + o) * width;
+          longest = Math.max(longest, distance.measure(gates[g], pull, from, sign, Math.max(longest, beta)));
         }
       }
-      return longest;
-    });
+      all[g] = longest;
+    }
+    return all;
   }
 }
 

@@ -10,11 +10,11 @@ import { distinctRows, findOpenCones, openConesSize } from "./openCones.js";
 
 const cells = fixtureCells("reluCones.json").filter((cell) => cell.loss === "squared" && cell.regulariser === "group");
 
-it.each(cells.map((c) => [`${c.task} ${c.norm} r=${c.radius}`, c] as const))("projection: %s", (_, cell) => {
+it.each(cells.map((c) => [`${c.task} ${c.norm} r=${c.radius}`, c] as const))("projection: %s", async (_, cell) => {
   const { program } = fixtureProblem(cell);
   const { width, gateCount } = program;
   const rows = distinctRows(program);
-  const cones = findOpenCones(program, rows, chooseKernels().workspace(openConesSize(program)));
+  const cones = await findOpenCones(program, rows, chooseKernels().workspace(openConesSize(program)));
   const distance = new ConeDistance(program, rows);
   const rng = createRng(1);
   let inside = 0;

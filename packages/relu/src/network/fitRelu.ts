@@ -105,14 +105,14 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
   checkSolverMemory(program, first, kernels, 1);
   const zero = reluObjective(program, new Float64Array(2 * program.gateCount * program.outputs * program.width));
   const zeroBound = Math.min(zero.total, zeroCertificate(program, kernels));
-  const cones = findOpenCones(program, distinctRows(program), kernels.workspace(openConesSize(program)), signal);
-  const few = (options.method ?? "auto") === "auto" && fewOpen(program, cones.open.length, kernels);
-  const method = few ? "interior-point" : first;
-  const { maximumIterations = method === "interior-point" ? 1000 : 3000 } = options;
   const report = (iteration: number, objective: number, lowerBound: number) => {
     onEvent?.({ type: "iteration", iteration, objective, lowerBound, gap: gapOf(objective, lowerBound) });
   };
   report(0, zero.total, zeroBound);
+  const cones = await findOpenCones(program, distinctRows(program), kernels.workspace(openConesSize(program)), signal);
+  const few = (options.method ?? "auto") === "auto" && fewOpen(program, cones.open.length, kernels);
+  const method = few ? "interior-point" : first;
+  const { maximumIterations = method === "interior-point" ? 1000 : 3000 } = options;
   const common = { kernels, tolerance, maximumIterations, where: "fitRelu", signal };
   const solved =
     method === "interior-point"

@@ -25,16 +25,16 @@ const search = (program: ReturnType<typeof createProgram>) =>
 
 it.each(cones.map((c) => [`${c.task} ${c.norm}`, c] as const))(
   "open just below the margin, closed just above: %s",
-  (_, c) => {
+  async (_, c) => {
     const loss = "squared" as const;
     // The search is less exact for balls of general q.
     const near = c.norm === "3" ? 1e-3 : 1e-5;
-    c.margins.forEach((margin, p) => {
-      if (margin === null) return;
+    for (const [p, margin] of c.margins.entries()) {
+      if (margin === null) continue;
       for (const factor of [1 - near, 1 + near, 0.3, 3]) {
         const cell = { ...c, loss, radius: margin * factor, regulariser: "group", beta: 1 } as const;
         const { program } = fixtureProblem(cell);
-        const found = search(program);
+        const found = await search(program);
         expect(found.open.includes(p)).toBe(factor < 1);
         expect(found.closed.includes(p)).toBe(factor > 1);
         found.open.forEach((open, k) => {
@@ -42,11 +42,11 @@ it.each(cones.map((c) => [`${c.task} ${c.norm}`, c] as const))(
           expect(excess(program, open, direction)).toBeLessThan(0);
         });
       }
-    });
+    }
   },
 );
 
-it("points at the origin, one side only, no bias", () => {
+it("points at the origin, one side only, no bias", async () => {
   const features = { data: Float64Array.from([0, 0, 1, 0, -1, 0.5]), shape: [3, 2] };
   const answers = { kind: "classes", labels: Int32Array.from([0, 1, 0]), classCount: 2 } as const;
   const vectors = Float64Array.from([1, 0.1, 0.2, 1]);
@@ -56,19 +56,21 @@ it("points at the origin, one side only, no bias", () => {
     beta: 1,
   };
   // Without a ball the origin is no constraint; with one only v = 0 satisfies 0 >= r ||v||.
-  expect([...search(createProgram(features, answers, { ...options, radius: 0 })).open]).toEqual([0, 1]);
-  expect([...search(createProgram(features, answers, { ...options, radius: 1e-6 })).closed]).toEqual([0, 1]);
+  expect([...(await search(createProgram(features, answers, { ...options, radius: 0 }))).open]).toEqual([0, 1]);
+  expect([...(await search(createProgram(features, answers, { ...options, radius: 1e-6 }))).closed]).toEqual([0, 1]);
   // With bias, a gate open everywhere can always be constant.
   const always = gatesFromVectors(Float64Array.from([0, 0, 1]), features, true);
-  expect([...search(createProgram(features, answers, { ...options, gates: always, radius: 1e6 })).open]).toEqual([0]);
+  expect([
+    ...(await search(createProgram(features, answers, { ...options, gates: always, radius: 1e6 }))).open,
+  ]).toEqual([0]);
 });
 
-it("takes the gates' own vectors where samples are many", () => {
+it("takes the gates' own vectors where samples are many", async () => {
   const { features, labels } = clouds(1, 3200, 2, 2);
   const gates = sampleGates(features, { count: 3, rng: createRng(1) });
   const answers = { kind: "classes", labels, classCount: 2 } as const;
   const program = createProgram(features, answers, { gates, radius: 0, norm: "l2", beta: 1 });
-  const found = search(program);
+  const found = await search(program);
   expect([...found.open]).toEqual([0, 1, 2]);
   found.open.forEach((p, k) => {
     const direction = found.directions.slice(3 * k, 3 * k + 3);
@@ -79,7 +81,7 @@ it("takes the gates' own vectors where samples are many", () => {
   });
 });
 
-it("decides every gate on features with far outliers, whose margins are small beside the features", () => {
+it("decides every gate on features with far outliers, whose margins are small beside the features", async () => {
   const rng = createRng(4);
   const [samples, d] = [1200, 10];
   const data = Float64Array.from({ length: samples * d }, () => Math.exp(2.5 * rng.normal()) / 10);
@@ -88,9 +90,21 @@ it("decides every gate on features with far outliers, whose margins are small be
   const labels = Int32Array.from({ length: samples }, (_, i) => i % 2);
   for (const radius of [1e-3, 0.1]) {
     const options = { norm: "l2", radius, beta: 1e-3, gates } as const;
-    const { open, closed, undecided } = search(
+    const { open, closed, undecided } = await search(
       createProgram(features, { kind: "classes", labels, classCount: 2 }, options),
     );
     expect([open.length + closed.length, undecided.length]).toEqual([gates.count, 0]);
   }
+});
+
+it("lets the event loop turn, so that a signal can end it", async () => {
+  const { features, labels } = clouds(3, 150, 8, 2);
+  const gates = sampleGates(features, { count: 400, rng: createRng(1) });
+  const answers = { kind: "classes", labels, classCount: 2 } as const;
+  const program = createProgram(features, answers, { gates, radius: 1e-3, norm: "l2", beta: 1 });
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 0);
+  const workspace = chooseKernels().workspace(openConesSize(program));
+  const running = findOpenCones(program, distinctRows(program), workspace, controller.signal);
+  await expect(running).rejects.toMatchObject({ code: "aborted" });
 });

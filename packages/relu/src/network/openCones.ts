@@ -6,11 +6,11 @@
 //   Two samples of opposite sign at a distance below 2 radius are such weights and settle most gates at once.
 // The largest margin itself is found by an interior-point method for max t, s_i x_i'v >= t, ||v||_{q*} <= 1, which gives both.
 
-import { throwIfAborted } from "@worstcase/core";
 import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import { lengthOf } from "../ballSupport.js";
 import { createNormCones } from "../interiorPoint/createNormCones.js";
 import { longestLinearStep } from "../interiorPoint/normCones.js";
+import { Pauses } from "../pauses.js";
 import type { ReluProgram } from "../program/program.js";
 
 export interface OpenCones {
@@ -38,12 +38,12 @@ export function openConesSize({ samples, width }: ReluProgram): number {
 }
 
 /** `rows` are the samples whose cones count (distinctRows). Leaves the workspace as it was. */
-export function findOpenCones(
+export async function findOpenCones(
   program: ReluProgram,
   rows: Int32Array,
   workspace: Workspace,
   signal?: AbortSignal,
-): OpenCones {
+): Promise<OpenCones> {
   const { gateCount, width } = program;
   const mark = workspace.mark();
   const search = new MarginSearch(program, rows, workspace);
@@ -52,8 +52,9 @@ export function findOpenCones(
   const closed: number[] = [];
   const undecided: number[] = [];
   const directions: Float64Array[] = [];
+  const pause = new Pauses("the search for open cones", gateCount, { signal });
   for (let p = 0; p < gateCount; p++) {
-    throwIfAborted(signal, "the search for open cones");
+    await pause.at(p);
     const verdict = separates(program, p, near)
       ? "closed"
       : rows.length > MANY_SAMPLES && search.tryGate(p)

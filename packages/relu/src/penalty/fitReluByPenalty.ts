@@ -109,7 +109,7 @@ export async function fitReluByPenalty(
     if (epoch % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 0));
   }
   const raw = pieces.slice();
-  const repaired = repair(program, raw, kernels);
+  const repaired = await repair(program, raw, kernels, signal);
   return {
     objective: reluObjective(program, raw),
     constraintViolation: coneViolation(program, raw),
@@ -127,10 +127,15 @@ export async function fitReluByPenalty(
 }
 
 // The best of: pieces projected on their cones, pieces pushed inside along a direction, pieces outside dropped, zero.
-function repair(program: ReluProgram, raw: Float64Array, kernels: Kernels): Float64Array {
+async function repair(
+  program: ReluProgram,
+  raw: Float64Array,
+  kernels: Kernels,
+  signal: AbortSignal | undefined,
+): Promise<Float64Array> {
   const { width, gateCount, outputs } = program;
   const rows = distinctRows(program);
-  const cones = findOpenCones(program, rows, kernels.workspace(openConesSize(program)));
+  const cones = await findOpenCones(program, rows, kernels.workspace(openConesSize(program)), signal);
   const directions = new Float64Array(gateCount * width);
   cones.open.forEach((p, k) => {
     directions.set(cones.directions.subarray(k * width, (k + 1) * width), p * width);

@@ -30,13 +30,17 @@ function coneOf({ features, signs, norm, radius }: Case): ConeData {
 }
 
 /** An interior direction of a cone, or null. */
-function interiorDirection({ inputs, signs, width, norm, radius }: ConeData): Float64Array | null {
+async function interiorDirection({ inputs, signs, width, norm, radius }: ConeData): Promise<Float64Array | null> {
   const features = { data: inputs, shape: [signs.length, width] };
   const gates = gatesFromVectors(new Float64Array(width).fill(1), features, false);
   const targets = { data: new Float64Array(signs.length), shape: [signs.length, 1] };
   const program = createProgram(features, { kind: "regression", targets }, { gates, radius, norm, beta: 1 });
   const own = { ...program, bits: Uint8Array.from(signs, (sign) => (sign > 0 ? 1 : 0)) };
-  const { directions, open } = findOpenCones(own, distinctRows(own), chooseKernels().workspace(openConesSize(own)));
+  const { directions, open } = await findOpenCones(
+    own,
+    distinctRows(own),
+    chooseKernels().workspace(openConesSize(own)),
+  );
   return open.length === 1 ? directions : null;
 }
 
@@ -80,10 +84,10 @@ describe("projection on a polyhedron", () => {
 describe("splits in cones", () => {
   it.each(cases.map((entry, index) => [index, entry.norm, entry.radius, entry] as const))(
     "case %i, %s radius %d: feasible exactly, sum exact, norm that of Clarabel",
-    (_, __, ___, entry) => {
+    async (_, __, ___, entry) => {
       const cone = coneOf(entry);
       const t = Float64Array.from(entry.piece);
-      const interior = interiorDirection(cone);
+      const interior = await interiorDirection(cone);
       expect(interior).not.toBeNull();
       const parts = decomposeExactly(cone, t, interior);
       if (!parts) throw new Error("no split");
@@ -113,9 +117,9 @@ describe("splits in cones", () => {
     }
   });
 
-  it("a piece already in the cone, or its negative, is one neuron", () => {
+  it("a piece already in the cone, or its negative, is one neuron", async () => {
     const cone = coneOf(cases[0]);
-    const e = interiorDirection(cone);
+    const e = await interiorDirection(cone);
     if (!e) throw new Error("no interior");
     const parts = decomposeExactly(cone, e, null);
     expect([...(parts?.w ?? [1])].every((value) => value === 0)).toBe(true);
@@ -127,12 +131,12 @@ describe("splits in cones", () => {
     expect([...(opposite?.v ?? [1])].every((value) => value === 0)).toBe(true);
   });
 
-  it("a cone without interior gives no exact split", () => {
+  it("a cone without interior gives no exact split", async () => {
     const cone: ConeData = {
       ...{ inputs: Float64Array.of(1, 0, -1, 0), signs: Int8Array.of(1, 1), width: 2, featureCount: 2 },
       ...{ norm: "l2", radius: 0 },
     };
-    expect(interiorDirection(cone)).toBeNull();
+    expect(await interiorDirection(cone)).toBeNull();
     expect(decomposeExactly(cone, Float64Array.of(1, 1), null)).toBeNull();
     expect(decomposeExactly(cone, Float64Array.of(0, 1), null)?.shortfall).toBe(0);
     expect(decomposeApproximately(cone, Float64Array.of(1, 1), 1e3).status).toBe("approximate");

@@ -4,17 +4,18 @@
 // radius around every training sample: max(0, u'x) = d_pi u'x there.
 // features: [n, d]   model pieces: [P, C, d (+1)]
 
-import { type NumericBatch, SettingError, sampleCount, throwIfAborted } from "@worstcase/core";
+import { type NumericBatch, type ProgressEvent, SettingError, sampleCount, type WorkOptions } from "@worstcase/core";
 import { chooseKernels } from "@worstcase/linalg";
 import { checkBall, type PerturbationNorm } from "../ballSupport.js";
 import { checkFeatures } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { distinctRows, findOpenCones, openConesSize } from "../network/openCones.js";
 import { networkOfPieces, type ReluNetwork } from "../network/reluNetwork.js";
+import { Pauses } from "../pauses.js";
 import { createProgram, type ReluProgram } from "../program/program.js";
 import { type ConeData, decomposeApproximately, decomposeExactly } from "./coneDecomposition.js";
 
-export interface RecoverNetworkOptions {
+export interface RecoverNetworkOptions extends WorkOptions<ProgressEvent> {
   /** Ball on which gates must not change (default radius 0: at the samples only). */
   readonly norm?: PerturbationNorm;
   readonly radius?: number;
@@ -22,7 +23,6 @@ export interface RecoverNetworkOptions {
   readonly penalty?: number;
   /** Split exactly where that is possible (default true). */
   readonly exact?: boolean;
-  readonly signal?: AbortSignal;
 }
 
 export interface RecoveredNetwork {
@@ -41,11 +41,11 @@ export interface RecoveredNetwork {
  * The network of a gated model on its training features. Its scores equal those of the model with gates fixed at the samples, exactly or up
  * to the shortfalls. Throws ShapeError, DataError or SettingError, and AbortedError.
  */
-export function recoverNetwork(
+export async function recoverNetwork(
   model: GatedReluModel,
   features: NumericBatch,
   options: RecoverNetworkOptions = {},
-): RecoveredNetwork {
+): Promise<RecoveredNetwork> {
   const { norm = "l2", radius = 0, penalty = 1e4, exact = true, signal } = options;
   checkBall(norm, radius, "options.");
   checkFeatures(features, model.featureCount);
@@ -59,7 +59,7 @@ export function recoverNetwork(
   const targets = { data: new Float64Array(samples), shape: [samples, 1] };
   const common = { gates, radius, norm, bias, beta: 1, loss: "squared" } as const;
   const program = createProgram(features, { kind: "regression", targets }, common);
-  const interiors = exact ? interiorDirections(program, signal) : new Map<number, Float64Array>();
+  const interiors = exact ? await interiorDirections(program, signal) : new Map<number, Float64Array>();
   const { bits, inputs } = program;
   const half = gates.count * classCount * width;
   const pieces = new Float64Array(2 * half);
@@ -67,11 +67,12 @@ export function recoverNetwork(
   let after = 0;
   let largestShortfall = 0;
   let approximatePieces = 0;
+  const pause = new Pauses("recoverNetwork", gates.count * classCount, options);
   for (let p = 0; p < gates.count; p++) {
     const signs = Int8Array.from({ length: samples }, (_, i) => (bits[i * gates.count + p] === 1 ? 1 : -1));
     const cone: ConeData = { inputs, signs, width, featureCount, norm, radius };
     for (let c = 0; c < classCount; c++) {
-      throwIfAborted(signal, "recoverNetwork");
+      await pause.at(p * classCount + c);
       const from = (p * classCount + c) * width;
       const t = weights.slice(from, from + width);
       if (t.every((value) => value === 0)) continue;
@@ -96,9 +97,12 @@ export function recoverNetwork(
 }
 
 // Strictly interior directions of the robust cones that have an interior, by gate.
-function interiorDirections(program: ReluProgram, signal: AbortSignal | undefined): Map<number, Float64Array> {
+async function interiorDirections(
+  program: ReluProgram,
+  signal: AbortSignal | undefined,
+): Promise<Map<number, Float64Array>> {
   const workspace = chooseKernels().workspace(openConesSize(program));
-  const { open, directions } = findOpenCones(program, distinctRows(program), workspace, signal);
+  const { open, directions } = await findOpenCones(program, distinctRows(program), workspace, signal);
   const { width } = program;
   return new Map(Array.from(open, (p, at) => [p, directions.slice(at * width, (at + 1) * width)]));
 }

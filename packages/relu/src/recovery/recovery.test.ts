@@ -48,7 +48,7 @@ describe.each(["l1", "l2", "linf"] as const)("the network recovered from a train
     expect(gates.count).toBeGreaterThan(2);
     const options = { norm, radius, beta: 0.005, gates, tolerance: 0.02 };
     const { model } = await fitGatedRelu(features, labels, 3, options);
-    const recovered = recoverNetwork(model, features, { norm, radius });
+    const recovered = await recoverNetwork(model, features, { norm, radius });
     expect([recovered.status, recovered.largestShortfall, recovered.approximatePieces]).toEqual(["exact", 0, 0]);
     expect(recovered.normGrowth).toBeGreaterThanOrEqual(1);
     const bits = patternBits(features, gates);
@@ -66,7 +66,7 @@ describe.each(["l1", "l2", "linf"] as const)("the network recovered from a train
   });
 });
 
-it("approximate splits: scores differ by no more than the shortfalls allow, and less with a larger penalty", () => {
+it("approximate splits: scores differ by no more than the shortfalls allow, and less with a larger penalty", async () => {
   const { features, gates } = separated(5, 0.02);
   const rng = createRng(5);
   const weights = Float64Array.from({ length: gates.count * 3 * 4 }, () => rng.normal());
@@ -74,7 +74,7 @@ it("approximate splits: scores differ by no more than the shortfalls allow, and 
   const bits = patternBits(features, gates);
   let last = Number.POSITIVE_INFINITY;
   for (const penalty of [10, 1000, 1e6]) {
-    const { status, network, largestShortfall } = recoverNetwork(model, features, { exact: false, penalty });
+    const { status, network, largestShortfall } = await recoverNetwork(model, features, { exact: false, penalty });
     expect(status).toBe("approximate");
     const scores = networkScores(network, features).data;
     for (let i = 0; i < 20; i++) {
@@ -162,14 +162,14 @@ describe("pruning", () => {
 });
 
 describe("edges", () => {
-  it("the zero model, one sample, duplicate samples, zero features", () => {
+  it("the zero model, one sample, duplicate samples, zero features", async () => {
     const one: NumericBatch = { data: Float64Array.of(1, -2), shape: [1, 2] };
     const gates = sampleGates(one, { count: 1, rng: createRng(0) });
     const zero: GatedReluModel = {
       ...{ kind: "gated-relu", gates, featureCount: 2, classCount: 2, bias: true },
       weights: new Float64Array(6),
     };
-    const empty = recoverNetwork(zero, one);
+    const empty = await recoverNetwork(zero, one);
     expect([empty.network.neurons, empty.normGrowth, empty.status]).toEqual([0, 0, "exact"]);
     const model = { ...zero, weights: Float64Array.of(1, 2, 3, -1, 0, 2) };
     for (const features of [
@@ -178,16 +178,33 @@ describe("edges", () => {
       { data: new Float64Array(4), shape: [2, 2] },
     ]) {
       const set = sampleGates(features, { count: 1, rng: createRng(1) });
-      const { network, status } = recoverNetwork({ ...model, gates: set }, features);
+      const { network, status } = await recoverNetwork({ ...model, gates: set }, features);
       expect(status).toBe("exact");
       const [a, b] = features.data;
       const scores = networkScores(network, features).data;
       expect(scores[0]).toBeCloseTo(a + 2 * b + 3, 9);
       expect(scores[1]).toBeCloseTo(-a + 2, 9);
     }
-    expect(() => recoverNetwork(model, one, { radius: -1 })).toThrow(/radius/);
-    expect(() => recoverNetwork(model, one, { penalty: 0 })).toThrow(/penalty/);
-    expect(() => recoverNetwork(model, { data: Float64Array.of(Number.NaN, 1), shape: [1, 2] })).toThrow(/features/);
+    await expect(recoverNetwork(model, one, { radius: -1 })).rejects.toThrow(/radius/);
+    await expect(recoverNetwork(model, one, { penalty: 0 })).rejects.toThrow(/penalty/);
+    await expect(recoverNetwork(model, { data: Float64Array.of(Number.NaN, 1), shape: [1, 2] })).rejects.toThrow(
+      /features/,
+    );
+  });
+
+  it("reports its way and can be aborted on it", async () => {
+    const { features, labels } = clouds(3, 40, 6, 2);
+    const gates = sampleGates(features, { count: 20, rng: createRng(1) });
+    const { model } = await fitGatedRelu(features, labels, 2, { gates, norm: "l2", radius: 0, beta: 1e-3 });
+    const seen: number[] = [];
+    await recoverNetwork(model, features, { onEvent: ({ done, total }) => seen.push(done / (total ?? 0)) });
+    expect(seen).toEqual(Array.from({ length: 40 }, (_, k) => k / 40));
+    const controller = new AbortController();
+    const running = recoverNetwork(model, features, {
+      signal: controller.signal,
+      onEvent: ({ done }) => done === 10 && controller.abort(),
+    });
+    await expect(running).rejects.toMatchObject({ code: "aborted" });
   });
 
   it("safetensors: float32 rounds, broken files are refused", () => {
