@@ -18,6 +18,7 @@ import { reluCones, reluConesLarge } from "./suites/reluCones.js";
 import { reluGaps } from "./suites/reluGaps.js";
 import { reluLarge } from "./suites/reluLarge.js";
 import { reluMethods } from "./suites/reluMethods.js";
+import { reluPaths } from "./suites/reluPaths.js";
 import { reluPenalty, reluPenaltySonar, reluPenaltyWide } from "./suites/reluPenalty.js";
 import { reluScnn } from "./suites/reluScnn.js";
 import { sdp } from "./suites/sdp.js";
@@ -41,6 +42,7 @@ const suites: readonly Suite[] = [
   reluGaps,
   reluCones,
   reluConesLarge,
+  reluPaths,
   reluScnn,
   reluPenalty,
   reluPenaltyWide,

@@ -25,6 +25,7 @@ export { type FitKernelViewOptions, fitKernelView, type KernelViewResult } from 
 export { type InspectLandscapeOptions, inspectLandscape, type Landscape } from "./landscape/inspectLandscape.js";
 export { type FeatureRows, rowsInFile, rowsInMemory, takeRows } from "./large/featureRows.js";
 export { type FitGatedLargeOptions, fitGatedLarge, type GatedLargeResult } from "./large/fitGatedLarge.js";
+export { fitGatedLargePath, type GatedLargePathPoint } from "./large/fitGatedLargePath.js";
 export type { LargeProgress, LargeStatus } from "./large/rounds.js";
 export type { ConeViolation } from "./network/feasible.js";
 export {
@@ -34,6 +35,7 @@ export {
   type ReluMethod,
   type ReluResult,
 } from "./network/fitRelu.js";
+export { fitReluPath, type ReluPathPoint } from "./network/fitReluPath.js";
 export {
   gatedModelOfNetwork,
   networkFromJson,

@@ -104,6 +104,13 @@ export class AdmmState {
     this.lossProx = new LossProx(program);
   }
 
+  /** Pieces as the first iterate and every copy its image. */
+  begin(pieces: Float64Array): void {
+    this.theta.set(pieces);
+    this.fillImages();
+    for (const { copy, image } of [this.u, this.t, this.s, this.z, this.a]) copy.set(image);
+  }
+
   /** One iteration. */
   advance(rho: number): void {
     this.solveTheta();

@@ -39,6 +39,10 @@ export async function solveAdmm(
   const nearest = new NearestFeasible(program, directions);
   const bound = new AdmmBound(program, state, workspace);
   const best = { pieces: new Float64Array(state.theta.length), objective: undefined as Objective | undefined };
+  if (options.start) {
+    state.begin(options.start);
+    best.pieces.set(options.start);
+  }
   best.objective = reluObjective(program, best.pieces);
   let { lowerBound } = options;
   const candidate = new Float64Array(state.theta.length);

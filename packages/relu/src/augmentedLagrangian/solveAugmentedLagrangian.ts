@@ -19,6 +19,7 @@ export async function solveAugmentedLagrangian(
   const sizes = [...ConeProblem.sizes(program), ...AcceleratedProximal.sizes(length)];
   const workspace = options.kernels.workspace(workspaceSize(...sizes));
   const problem = new ConeProblem(program, directions, workspace);
+  if (options.start) problem.keepBest(options.start, true);
   const outcome = await minimise(problem, workspace, { ...options, curvature: 1 });
   return {
     pieces: problem.bestPieces,

@@ -6,6 +6,7 @@
 
 import { throwIfAborted } from "@worstcase/core";
 import { type Kernels, workspaceSize } from "@worstcase/linalg";
+import { lengthOf } from "../ballSupport.js";
 import { ConeDistance } from "../network/coneDistance.js";
 import { distinctRows, type OpenCones } from "../network/openCones.js";
 import { checkSolverMemory, gatesThatFit, termCount } from "../network/solverBytes.js";
@@ -15,7 +16,7 @@ import type { Objective } from "../program/objective.js";
 import type { ReluProgram } from "../program/program.js";
 import { GateSums } from "./gateSums.js";
 import { LossTerms } from "./lossTerms.js";
-import { boundValue, type LossDual } from "./lowerBound.js";
+import { boundValue, type LossDual, shorten } from "./lowerBound.js";
 import { solveInteriorPoint } from "./solveInteriorPoint.js";
 
 export interface WorkingSetOptions {
@@ -25,7 +26,18 @@ export interface WorkingSetOptions {
   readonly maximumIterations: number;
   readonly where: string;
   readonly signal?: AbortSignal | undefined;
+  readonly warm?: WarmStart | undefined;
   readonly onIteration?: ((iteration: number, objective: number, lowerBound: number) => void) | undefined;
+}
+
+/** What a solution of a neighbouring program knows. */
+export interface WarmStart {
+  /** Feasible pieces `[2, P, outputs, D]`. */
+  readonly pieces: Float64Array;
+  readonly objective: Objective;
+  /** Dual weights of the loss of the neighbour, whose ball had this radius. */
+  readonly dual: LossDual;
+  readonly radius: number;
 }
 
 export interface WorkingSetResult {
@@ -36,6 +48,8 @@ export interface WorkingSetResult {
   readonly iterations: number;
   /** Gates in the last working set. */
   readonly workingSet: number;
+  /** Of the last solve. */
+  readonly dual?: LossDual | undefined;
 }
 
 /** Groups of pieces solved at once without a working set, those of the first working set, and the most that one may grow to. */
@@ -44,6 +58,8 @@ const FIRST_GROUPS = 80;
 const MOST_GROUPS = 2000;
 /** Share of the working set below which missing gates count as few. */
 const FEW = 0.05;
+/** Length beside the longest piece up to which a piece of a warm start does not bring its gate into the first working set. */
+const SHORT = 1e-3;
 /** Terms of the loss beyond which a step takes seconds. */
 const MANY_TERMS = 4000;
 
@@ -55,7 +71,7 @@ export async function solveOnWorkingSet(
   zeroBound: number,
   options: WorkingSetOptions,
 ): Promise<WorkingSetResult> {
-  const { kernels, tolerance, maximumIterations } = options;
+  const { kernels, tolerance, maximumIterations, warm } = options;
   const { width, outputs, gateCount } = program;
   const open = cones.open.length;
   const rows = distinctRows(program);
@@ -70,14 +86,31 @@ export async function solveOnWorkingSet(
     Math.max(atOnce, Math.floor(MOST_GROUPS / (2 * outputs))),
   );
   const pricing = new Pricing(program, rows, cones, kernels, options);
-  let inside = start === open ? range(open) : await pricing.best(pricing.zeroDual(), first);
   const pieces = new Float64Array(2 * gateCount * outputs * width);
   let best = zero;
   let lowerBound = zeroBound;
   let iterations = 0;
+  let inside: Int32Array = new Int32Array(0);
+  if (warm) {
+    if (warm.objective.total < zero.total) {
+      best = warm.objective;
+      pieces.set(warm.pieces);
+    }
+    const { bound, violated } = await pricing.price(dualFor(program, warm), inside);
+    lowerBound = Math.max(lowerBound, bound);
+    const used = usedGates(program, pieces, cones);
+    inside = Int32Array.from(new Set([...used, ...violated.slice(0, Math.max(8, used.length))]))
+      .slice(0, most)
+      .sort();
+    // nearly all at once costs as much as all
+    if (start === open && (2 * inside.length >= open || program.regulariser === "l1")) inside = range(open);
+  }
+  const known = inside.length > 0;
+  if (!known) inside = start === open ? range(open) : await pricing.best(pricing.zeroDual(), first);
   // Of the gap two thirds, or a tenth where steps are slow, are left for what is dropped from the answer.
   const share = termCount(program) > MANY_TERMS ? 0.9 : 1 / 3;
-  let roundTolerance = inside.length === open ? tolerance * share : Math.max(tolerance * share, 1e-2);
+  let roundTolerance = known || inside.length === open ? tolerance * share : Math.max(tolerance * share, 1e-2);
+  let dual = warm?.dual;
   const gap = () => (best.total - lowerBound) / best.total;
   while (inside.length > 0 && iterations < maximumIterations && best.total > 0 && gap() > tolerance) {
     throwIfAborted(options.signal, options.where);
@@ -105,6 +138,7 @@ export async function solveOnWorkingSet(
       },
     );
     iterations += result.iterations;
+    dual = result.dual;
     if (result.objective.total < best.total) {
       best = result.objective;
       putGates(
@@ -133,7 +167,7 @@ export async function solveOnWorkingSet(
     // at most twice as many: what a step costs grows with the gates, and early prices say little about which are needed
     inside = Int32Array.from([...inside, ...violated.slice(0, Math.min(room, inside.length))]).sort();
   }
-  return { pieces, objective: best, lowerBound, iterations, workingSet: inside.length };
+  return { pieces, objective: best, lowerBound, iterations, workingSet: inside.length, dual };
 }
 
 class Pricing {
@@ -206,6 +240,29 @@ class Pricing {
     }
     return all;
   }
+}
+
+/** Dual weights of a neighbour made admissible for the ball of this program: its forces keep their share of the radius. */
+function dualFor({ radius, featureCount, exponent, loss }: ReluProgram, { dual, radius: before }: WarmStart): LossDual {
+  const terms = dual.onScore.length;
+  const weight = loss === "squared" && radius === 0 ? dual.onScore.map(Math.abs) : dual.weight;
+  const onA = new Float64Array(radius > 0 ? terms * featureCount : 0);
+  for (let k = 0; k < terms && radius > 0 && before > 0; k++) {
+    for (let j = k * featureCount; j < (k + 1) * featureCount; j++) onA[j] = (radius / before) * dual.onA[j];
+    shorten(onA, k * featureCount, featureCount, exponent, radius * weight[k]);
+  }
+  return { onScore: dual.onScore, weight, onA };
+}
+
+/** Open gates (as indices into cones.open) with a piece that is not short beside the longest. */
+function usedGates({ gateCount, outputs, width }: ReluProgram, pieces: Float64Array, { open }: OpenCones): number[] {
+  const lengths = new Float64Array(gateCount);
+  for (let from = 0; from < pieces.length; from += width) {
+    const p = Math.floor(from / width / outputs) % gateCount;
+    lengths[p] = Math.max(lengths[p], lengthOf(pieces, from, width, 2));
+  }
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
+  return Array.from(range(open.length)).filter((k) => lengths[open[k]] > SHORT * longest);
 }
 
 function range(count: number): Int32Array {

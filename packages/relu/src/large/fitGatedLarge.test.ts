@@ -18,6 +18,7 @@ import { gatedObjective } from "../program/objective.js";
 import { createProgram } from "../program/program.js";
 import { rowsInFile, rowsInMemory, takeRows } from "./featureRows.js";
 import { type FitGatedLargeOptions, fitGatedLarge } from "./fitGatedLarge.js";
+import { fitGatedLargePath } from "./fitGatedLargePath.js";
 
 let folder = "";
 beforeAll(() => {
@@ -65,6 +66,56 @@ describe("agreement with fitGatedRelu", () => {
       if (classes > 2) expect(large.objective.regulariser).toBeCloseTo(definition.regulariser, 10);
     });
   }
+});
+
+describe("a start", () => {
+  const { points, labels, rows, gates } = problem(3000, 6, 3, 40, 8);
+  const common = { norm: "l2", gates, tolerance: 2e-2 } as const;
+  const fit = (radius: number, beta: number, more: Partial<FitGatedLargeOptions> = {}) =>
+    fitGatedLarge(rows, labels, 3, { ...common, radius, beta, ...more });
+
+  it("is what a path gives the next point, whose bounds and objectives are those of fits from zero", async () => {
+    const ladder = [0.002, 0.001, 0.001].map((beta, k) => ({ radius: k === 2 ? 0.05 : 0.02, beta }));
+    const path = await fitGatedLargePath(rows, labels, 3, ladder, common);
+    expect(path.map(({ radius, beta }) => ({ radius, beta }))).toEqual(ladder);
+    for (const [k, { radius, beta, result }] of path.entries()) {
+      const cold = await fit(radius, beta);
+      expect(result.status).toBe("optimal");
+      expect(result.lowerBound).toBeLessThanOrEqual(cold.objective.total);
+      expect(cold.lowerBound).toBeLessThanOrEqual(result.objective.total);
+      if (k === 0) expect([...result.model.weights]).toEqual([...cold.model.weights]);
+      else {
+        const started = await fit(radius, beta, { start: path[k - 1].result.model });
+        expect([...started.model.weights]).toEqual([...result.model.weights]);
+        expect(result.steps).toBeLessThan(cold.steps);
+      }
+      const program = createProgram(points, { kind: "classes", labels, classCount: 3 }, { ...common, radius, beta });
+      expect(result.objective.total).toBeCloseTo(gatedObjective(program, result.model.weights).total, 10);
+    }
+  });
+
+  it("belongs to a checkpoint, must have the gates, and a path needs a point", async () => {
+    const { model } = await fit(0.02, 0.002);
+    const file = path.join(folder, "start.checkpoint");
+    const controller = new AbortController();
+    const onEvent = ({ round }: { round: number }) => round === 2 && controller.abort();
+    const checkpoint = { file, everySeconds: 0 };
+    const running = fit(0.05, 0.001, { start: model, checkpoint, onEvent, signal: controller.signal });
+    await expect(running).rejects.toMatchObject({ code: "aborted" });
+    await expect(fit(0.05, 0.001, { checkpoint })).rejects.toThrow(FormatError);
+    const resumed = await fit(0.05, 0.001, { start: model, checkpoint });
+    const whole = await fit(0.05, 0.001, { start: model });
+    expect([...resumed.model.weights]).toEqual([...whole.model.weights]);
+    const other = problem(100, 6, 3, 10);
+    const smaller = await fitGatedLarge(other.rows, other.labels, 3, {
+      ...common,
+      gates: other.gates,
+      radius: 0,
+      beta: 1,
+    });
+    await expect(fit(0.05, 0.001, { start: smaller.model })).rejects.toThrow(/options.start/);
+    await expect(fitGatedLargePath(rows, labels, 3, [], common)).rejects.toThrow(/points/);
+  });
 });
 
 describe("repeatability", () => {

@@ -13,7 +13,7 @@ import { checkGates, copyGates, type GateSet, refuseTrainingPatterns } from "../
 import type { Objective } from "../program/objective.js";
 import { Checkpoints } from "./checkpoints.js";
 import { checkBlock, type FeatureRows, RowReader, rowsInMemory, takeRows } from "./featureRows.js";
-import { densePieces, type Lists } from "./groups.js";
+import { densePieces, groupsOf, type Lists } from "./groups.js";
 import { hasKernel32 } from "./kernel32.js";
 import { checkLargeMemory } from "./memory.js";
 import { type LargeProgress, type LargeStatus, type RoundsOutcome, runRounds } from "./rounds.js";
@@ -40,6 +40,8 @@ export interface FitGatedLargeOptions extends WorkOptions<LargeProgress> {
   readonly threads?: number;
   /** Float64 kernels of the passes. */
   readonly kernels?: Kernels;
+  /** Model to start from, for example the solution at a neighbouring radius or beta; its gates must be as many. */
+  readonly start?: GatedReluModel;
   /**
    * File that the state is written to after passes, at most every `everySeconds` (default 60), and that a run of the same problem continues
    * from, bit for bit as if it had not been interrupted, when it exists. It is deleted when the run ends with a result.
@@ -101,6 +103,10 @@ export async function fitGatedLarge(
   const { signal, onEvent } = options;
   const common = { beta: options.beta, deadline, where: "fitGatedLarge", signal, onRound: onEvent };
   let start: { lists: Lists; point: Float64Array } | undefined;
+  if (options.start) {
+    checkStart(options.start, rows, classCount, settings);
+    start = groupsOf(options.start.weights, rows.featureCount + (bias ? 1 : 0), gates.count, classCount);
+  }
   const solve = async (
     part: FeatureRows,
     own: Int32Array,
@@ -121,7 +127,7 @@ export async function fitGatedLarge(
       await team.close();
     }
   };
-  for (const level of resume ? [] : LEVELS) {
+  for (const level of resume || options.start ? [] : LEVELS) {
     const { stride } = level;
     const count = Math.floor(rows.samples / stride);
     if (count < LEAST_LEVEL) continue;
@@ -205,6 +211,25 @@ function checkOptions(
   return { gates, bias, threads, tolerance, maximumSteps };
 }
 
+function checkStart(
+  model: GatedReluModel,
+  { featureCount }: FeatureRows,
+  classCount: number,
+  { gates, bias }: Settings,
+) {
+  const { count } = gates;
+  const fits =
+    model.gates.count === count &&
+    model.featureCount === featureCount &&
+    model.bias === bias &&
+    model.classCount === classCount &&
+    model.weights.length === count * classCount * (featureCount + (bias ? 1 : 0));
+  if (fits) return;
+  const expected = `a model of ${count} gates, ${featureCount} features and ${classCount} classes, ${bias ? "with" : "without"} bias`;
+  const received = `${model.gates.count} gates, ${model.featureCount} features, ${model.classCount} classes`;
+  throw new SettingError({ argument: "options.start", expected, received, hint: "train it with the same gates" });
+}
+
 function taskOf(
   rows: FeatureRows,
   labels: Int32Array,
@@ -248,14 +273,14 @@ function identityOf(
   labels: Int32Array,
   classCount: number,
   { gates, bias, tolerance, maximumSteps, threads }: Settings,
-  { norm, radius, beta }: FitGatedLargeOptions,
+  { norm, radius, beta, start }: FitGatedLargeOptions,
 ): string {
   const { createHash } = process.getBuiltinModule("node:crypto");
   const hash = createHash("sha256");
   const { samples, featureCount } = rows;
   const shape = [samples, featureCount, classCount, gates.count, gates.bias, bias];
   hash.update(JSON.stringify([...shape, String(normExponent(norm)), radius, beta, tolerance, maximumSteps, threads]));
-  for (const array of [labels, gates.gates])
+  for (const array of [labels, gates.gates, ...(start ? [start.weights] : [])])
     hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   visitRows(rows, (block) => hash.update(new Uint8Array(block.buffer, block.byteOffset, block.byteLength)));
   return hash.digest("hex");

@@ -78,3 +78,23 @@ export function densePieces(lists: Lists, point: Float64Array, width: number, ga
   });
   return pieces;
 }
+
+/** The reverse: the groups that are not zero. */
+export function groupsOf(
+  pieces: Float64Array,
+  width: number,
+  gateCount: number,
+  classCount: number,
+): { lists: Int32Array[]; point: Float64Array } {
+  const piece = (p: number, c: number) =>
+    pieces.subarray((p * classCount + c) * width, (p * classCount + c + 1) * width);
+  const lists = Array.from({ length: classCount }, (_, c) =>
+    Int32Array.from({ length: gateCount }, (_, p) => p).filter((p) => piece(p, c).some((value) => value !== 0)),
+  );
+  const point = new Float64Array(countGroups(lists) * width);
+  let group = 0;
+  lists.forEach((list, c) => {
+    for (const p of list) point.set(piece(p, c), group++ * width);
+  });
+  return { lists, point };
+}

@@ -14,17 +14,20 @@ import { lengthOf } from "../ballSupport.js";
 import { checkPositive } from "../checks.js";
 import { warningsOf } from "../gated/fitGatedRelu.js";
 import { zeroCertificate } from "../gated/zeroCertificate.js";
-import { solveOnWorkingSet, type WorkingSetResult } from "../interiorPoint/workingSet.js";
+import type { LossDual } from "../interiorPoint/lowerBound.js";
+import { solveOnWorkingSet, type WarmStart, type WorkingSetResult } from "../interiorPoint/workingSet.js";
 import type { Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ProgramOptions, type ReluProgram } from "../program/program.js";
 import type { FitProgress, FitStatus } from "../proximal/minimise.js";
+import { ConeMargins } from "./coneMargins.js";
 import { type ConeViolation, coneViolation, makeFeasible, reluObjective } from "./feasible.js";
+import { NearestFeasible } from "./nearestFeasible.js";
 import { networkOfProgram } from "./networkOfProgram.js";
 import { distinctRows, findOpenCones, type OpenCones, openConesSize } from "./openCones.js";
 import type { OpenGatesOptions } from "./openGates.js";
 import type { ReluNetwork } from "./reluNetwork.js";
 import { checkSolverMemory, gatesThatFit, termCount } from "./solverBytes.js";
-import { putGates, takeGates } from "./takeGates.js";
+import { piecesOf, putGates, takeGates } from "./takeGates.js";
 
 /** Lengths, relative to the longest piece, below which pieces are tried to be dropped. */
 const NEGLIGIBLE = [1e-2, 1e-3, 1e-4, 1e-5];
@@ -79,7 +82,7 @@ export async function fitRelu(
   classCount: number,
   options: FitReluOptions,
 ): Promise<ReluResult> {
-  return fit(features, { kind: "classes", labels, classCount }, options);
+  return fitFrom(features, { kind: "classes", labels, classCount }, options);
 }
 
 /** The same for real targets `[n, outputs]` and the robust squared loss; the scores of the network are the predictions. */
@@ -88,10 +91,23 @@ export async function fitReluRegression(
   targets: NumericBatch,
   options: FitReluOptions,
 ): Promise<ReluResult> {
-  return fit(features, { kind: "regression", targets }, options);
+  return fitFrom(features, { kind: "regression", targets }, options);
 }
 
-async function fit(features: NumericBatch, answers: Answers, options: FitReluOptions): Promise<ReluResult> {
+/** What one point of a path leaves to the next, over the same features, gates, norm and answers (fitReluPath.ts). */
+export interface PathMemory {
+  margins?: ConeMargins;
+  radius?: number;
+  pieces?: Float64Array;
+  dual?: LossDual | undefined;
+}
+
+export async function fitFrom(
+  features: NumericBatch,
+  answers: Answers,
+  options: FitReluOptions,
+  memory: PathMemory = {},
+): Promise<ReluResult> {
   const started = performance.now();
   const { tolerance = 1e-4, signal, onEvent } = options;
   const program = createProgram(features, answers, options);
@@ -109,15 +125,27 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
     onEvent?.({ type: "iteration", iteration, objective, lowerBound, gap: gapOf(objective, lowerBound) });
   };
   report(0, zero.total, zeroBound);
-  const cones = await findOpenCones(program, distinctRows(program), kernels.workspace(openConesSize(program)), signal);
+  const rows = distinctRows(program);
+  if (memory.margins?.rows !== rows.length) {
+    memory.margins = new ConeMargins(program.gateCount, program.width, rows.length);
+  }
+  const cones = await findOpenCones(program, rows, kernels.workspace(openConesSize(program)), signal, memory.margins);
   const few = (options.method ?? "auto") === "auto" && fewOpen(program, cones.open.length, kernels);
   const method = few ? "interior-point" : first;
   const { maximumIterations = method === "interior-point" ? 1000 : 3000 } = options;
   const common = { kernels, tolerance, maximumIterations, where: "fitRelu", signal };
   const solved =
     method === "interior-point"
-      ? await solveOnWorkingSet(program, cones, zero, zeroBound, { ...common, onIteration: report })
-      : await solveOnOpenGates(program, cones, zero, zeroBound, method, { ...common, onEvent });
+      ? await solveOnWorkingSet(program, cones, zero, zeroBound, {
+          ...common,
+          warm: warmStart(program, cones, memory),
+          onIteration: report,
+        })
+      : await solveOnOpenGates(program, cones, zero, zeroBound, method, {
+          ...common,
+          start: warmPieces(program, cones, memory),
+          onEvent,
+        });
   const finished = finish(program, solved.pieces, cones, solved.lowerBound, tolerance);
   const attained = reluObjective(program, finished);
   // Where moving the pieces into their cones costs more than they are worth, zero is the better answer.
@@ -126,6 +154,7 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
   const certain = cones.open.length === 0 && cones.undecided.length === 0;
   const lowerBound = certain ? total : Math.min(solved.lowerBound, total);
   const gap = gapOf(total, lowerBound);
+  Object.assign(memory, { radius: program.radius, pieces, dual: solved.dual });
   const empty = pieces.every((value) => value === 0);
   const settled = gap <= tolerance;
   return {
@@ -150,6 +179,29 @@ async function fit(features: NumericBatch, answers: Answers, options: FitReluOpt
     kernels: kernels.name,
     warnings: warnings(program, objective, cones),
   };
+}
+
+/** Pieces of the point before, on their cones' nearest points. */
+function warmPieces(program: ReluProgram, cones: OpenCones, { pieces }: PathMemory): Float64Array | undefined {
+  if (!pieces) return undefined;
+  const moved = pieces.slice();
+  new NearestFeasible(program, directionsOf(program, cones)).repair(moved);
+  return moved;
+}
+
+function warmStart(program: ReluProgram, cones: OpenCones, memory: PathMemory): WarmStart | undefined {
+  const pieces = warmPieces(program, cones, memory);
+  const { dual, radius = 0 } = memory;
+  return pieces && dual && { pieces, objective: reluObjective(program, pieces), dual, radius };
+}
+
+/** `[P, D]`, zeros for gates without an interior direction. */
+function directionsOf({ gateCount, width }: ReluProgram, cones: OpenCones): Float64Array {
+  const directions = new Float64Array(gateCount * width);
+  cones.open.forEach((p, k) => {
+    directions.set(cones.directions.subarray(k * width, (k + 1) * width), p * width);
+  });
+  return directions;
 }
 
 /** Terms of the loss up to which the interior-point method is taken. */
@@ -193,7 +245,8 @@ async function solveOnOpenGates(
   const open = takeGates(program, cones.open);
   checkSolverMemory(open, method, options.kernels);
   const solve = method === "admm" ? solveAdmm : solveAugmentedLagrangian;
-  const solved = await solve(open, cones.directions, { ...options, lowerBound });
+  const start = options.start && piecesOf(program, options.start, cones.open);
+  const solved = await solve(open, cones.directions, { ...options, start, lowerBound });
   putGates(program, solved.pieces, cones.open, pieces);
   return { ...solved, pieces, workingSet, lowerBound: cones.undecided.length === 0 ? solved.lowerBound : zeroBound };
 }
@@ -210,13 +263,9 @@ function finish(
   lowerBound: number,
   tolerance: number,
 ): Float64Array {
-  const { width, gateCount } = program;
-  const directions = new Float64Array(gateCount * width);
-  cones.open.forEach((p, k) => {
-    directions.set(cones.directions.subarray(k * width, (k + 1) * width), p * width);
-  });
+  const { width } = program;
   const full = pieces.slice();
-  makeFeasible(program, full, directions);
+  makeFeasible(program, full, directionsOf(program, cones));
   let longest = 0;
   for (let at = 0; at < full.length; at += width) longest = Math.max(longest, lengthOf(full, at, width, 2));
   const allowed = Math.max(tolerance, gapOf(reluObjective(program, full).total, lowerBound) * (1 + 1e-9));

@@ -9,6 +9,7 @@ import { sampleGates } from "../patterns/sampleGates.js";
 import { createProgram, type ProgramOptions } from "../program/program.js";
 import { type FixtureCell, fixtureProblem } from "../testing/fixtures.js";
 import { clouds } from "../testing/problems.js";
+import { ConeMargins } from "./coneMargins.js";
 import { excess } from "./feasible.js";
 import { distinctRows, findOpenCones, openConesSize } from "./openCones.js";
 
@@ -42,6 +43,30 @@ it.each(cones.map((c) => [`${c.task} ${c.norm}`, c] as const))(
           expect(excess(program, open, direction)).toBeLessThan(0);
         });
       }
+    }
+  },
+);
+
+it.each(["two-class l2", "multi-class linf", "two-class 3"])(
+  "margins found at other radii settle gates as a search does: %s",
+  async (name) => {
+    const c = cones.find(({ task, norm }) => `${task} ${norm}` === name);
+    if (!c) throw new Error(`no fixture ${name}`);
+    const known = c.margins.filter((margin) => margin !== null).sort((a, b) => a - b);
+    const between = known.slice(1).map((margin, k) => (margin + known[k]) / 2);
+    let margins: ConeMargins | undefined;
+    for (const radius of [...between, ...between.toReversed(), known[0] / 2, 2 * known[known.length - 1]]) {
+      const { program } = fixtureProblem({ ...c, loss: "squared", radius, regulariser: "group", beta: 1 });
+      const rows = distinctRows(program);
+      margins ??= new ConeMargins(program.gateCount, program.width, rows.length);
+      const workspace = chooseKernels().workspace(openConesSize(program));
+      const found = await findOpenCones(program, rows, workspace, undefined, margins);
+      const fresh = await search(program);
+      expect([found.open, found.closed, found.undecided]).toEqual([fresh.open, fresh.closed, fresh.undecided]);
+      found.open.forEach((p, k) => {
+        const direction = found.directions.slice(k * program.width, (k + 1) * program.width);
+        expect(excess(program, p, direction)).toBeLessThan(0);
+      });
     }
   },
 );

@@ -12,6 +12,9 @@ import { createNormCones } from "../interiorPoint/createNormCones.js";
 import { longestLinearStep } from "../interiorPoint/normCones.js";
 import { Pauses } from "../pauses.js";
 import type { ReluProgram } from "../program/program.js";
+import { ConeMargins, isClosed, isOpen } from "./coneMargins.js";
+
+type Verdict = "open" | "closed" | "undecided";
 
 export interface OpenCones {
   /** Gates whose cone has an interior. */
@@ -29,22 +32,20 @@ const ROUNDS = 150;
 const MANY_SAMPLES = 3000;
 /** Near pairs kept; more would settle few further gates. */
 const MOST_PAIRS = 1_000_000;
-/** Share of the largest margin above the radius that is good enough for a direction. */
-const QUALITY = 0.5;
-
 /** Numbers `findOpenCones` takes from a workspace. */
 export function openConesSize({ samples, width }: ReluProgram): number {
   return workspaceSize(samples * width, (width + 1) ** 2, width + 1);
 }
 
-/** `rows` are the samples whose cones count (distinctRows). Leaves the workspace as it was. */
+/** `rows` are the samples whose cones count (distinctRows). Leaves the workspace as it was. `known` settles gates without a search and learns from those made. */
 export async function findOpenCones(
   program: ReluProgram,
   rows: Int32Array,
   workspace: Workspace,
   signal?: AbortSignal,
+  known = new ConeMargins(program.gateCount, program.width, rows.length),
 ): Promise<OpenCones> {
-  const { gateCount, width } = program;
+  const { gateCount, width, radius } = program;
   const mark = workspace.mark();
   const search = new MarginSearch(program, rows, workspace);
   const near = nearPairs(program, rows);
@@ -55,14 +56,15 @@ export async function findOpenCones(
   const pause = new Pauses("the search for open cones", gateCount, { signal });
   for (let p = 0; p < gateCount; p++) {
     await pause.at(p);
-    const verdict = separates(program, p, near)
-      ? "closed"
-      : rows.length > MANY_SAMPLES && search.tryGate(p)
-        ? "open"
-        : search.run(p);
+    let verdict: Verdict | "unknown" = separates(program, p, near) ? "closed" : known.verdict(p, radius);
+    if (verdict === "unknown") {
+      verdict = rows.length > MANY_SAMPLES && search.tryGate(p) ? "open" : search.run(p);
+      known.found(p, search.lower, search.direction);
+      known.excluded(p, search.upper);
+    }
     if (verdict === "open") {
       open.push(p);
-      directions.push(search.direction.slice());
+      directions.push(known.direction(p));
     } else (verdict === "closed" ? closed : undecided).push(p);
   }
   workspace.release(mark);
@@ -120,8 +122,10 @@ function separates({ bits, gateCount }: ReluProgram, p: number, pairs: Int32Arra
 
 // max t over (v, t): rows s_i x_i'v - t >= 0 with duals gamma, norm cone (1; v). The start v = 0, t = -scale is strictly inside.
 class MarginSearch {
-  /** After `run` returned "open". */
+  /** The best one of the last gate, and its margin; no direction has one above `upper`. */
   readonly direction: Float64Array;
+  lower = Number.NEGATIVE_INFINITY;
+  upper = Number.POSITIVE_INFINITY;
   private readonly signed: Float64Array;
   private readonly matrix: Float64Array;
   private readonly step: Float64Array;
@@ -153,16 +157,19 @@ class MarginSearch {
     const size = lengthOf(direction, 0, width, 2);
     if (!(size > 0)) return false;
     for (let k = 0; k < width; k++) direction[k] /= size;
-    const reach = radius > 0 ? radius * lengthOf(direction, 0, featureCount, dualExponent) : 0;
+    const moving = lengthOf(direction, 0, featureCount, dualExponent);
+    let least = Number.POSITIVE_INFINITY;
     for (const i of samples) {
       let score = 0;
       for (let k = 0; k < width; k++) score += direction[k] * inputs[i * width + k];
-      if ((bits[i * gateCount + p] === 1 ? score : -score) <= reach * (1 + 1e-12)) return false;
+      least = Math.min(least, bits[i * gateCount + p] === 1 ? score : -score);
     }
-    return true;
+    this.lower = least / moving;
+    this.upper = Number.POSITIVE_INFINITY;
+    return least > radius * moving * (1 + 1e-12);
   }
 
-  run(p: number): "open" | "closed" | "undecided" {
+  run(p: number): Verdict {
     const { program, signed, rows } = this;
     const { width, bits, gateCount, inputs, bias, featureCount } = program;
     let positive = 0;
@@ -176,12 +183,13 @@ class MarginSearch {
     if (rows === 0 || (bias && (positive === 0 || positive === rows))) {
       this.direction.fill(0);
       this.direction[bias ? featureCount : 0] = positive === 0 && rows > 0 ? -1 : 1;
+      this.lower = this.upper = Number.POSITIVE_INFINITY;
       return "open";
     }
     return this.solve();
   }
 
-  private solve(): "open" | "closed" | "undecided" {
+  private solve(): Verdict {
     const { program, signed, matrix, step, rows, scale, workspace } = this;
     const { width, featureCount, dualExponent, radius } = program;
     const order = width + 1;
@@ -193,8 +201,8 @@ class MarginSearch {
     const slackStep = new Float64Array(rows);
     const gammaStep = new Float64Array(rows);
     const aim = new Float64Array(rows);
-    let best = Number.NEGATIVE_INFINITY;
-    let least = Number.POSITIVE_INFINITY;
+    this.lower = Number.NEGATIVE_INFINITY;
+    this.upper = Number.POSITIVE_INFINITY;
     for (let round = 0; round < ROUNDS; round++) {
       matrix.fill(0);
       cone.scale(0, v, 0);
@@ -243,13 +251,13 @@ class MarginSearch {
         slack[r] += length * slackStep[r];
         gamma[r] += length * gammaStep[r];
       }
-      best = this.keepDirection(v, best);
-      least = Math.min(least, this.distance(gamma));
-      if (best > radius && best - radius >= QUALITY * (least - radius)) return "open";
-      if (least < radius * (1 - 1e-12)) return "closed";
+      this.keepDirection(v);
+      this.upper = Math.min(this.upper, this.distance(gamma));
+      if (isOpen(this.lower, this.upper, radius)) return "open";
+      if (isClosed(this.upper, radius)) return "closed";
       if (!(length > 1e-10)) break;
     }
-    return best > radius + 1e-12 * scale ? "open" : "undecided";
+    return this.lower > radius + 1e-12 * scale ? "open" : "undecided";
   }
 
   private addMatrix(
@@ -278,12 +286,12 @@ class MarginSearch {
     }
   }
 
-  // Keeps v / ||v||_2 when its margin is the best so far; returns the best margin.
-  private keepDirection(v: Float64Array, best: number): number {
+  // Keeps v / ||v||_2 when its margin is the best so far.
+  private keepDirection(v: Float64Array): void {
     const { program, signed, rows } = this;
     const { width, featureCount, dualExponent } = program;
     const size = lengthOf(v, 0, featureCount, dualExponent);
-    if (!(size > 0)) return best;
+    if (!(size > 0)) return;
     let least = Number.POSITIVE_INFINITY;
     for (let r = 0; r < rows; r++) {
       let score = 0;
@@ -291,10 +299,10 @@ class MarginSearch {
       least = Math.min(least, score);
     }
     const margin = least / size;
-    if (margin <= best) return best;
+    if (margin <= this.lower) return;
+    this.lower = margin;
     const length = lengthOf(v, 0, width, 2);
     for (let k = 0; k < width; k++) this.direction[k] = v[k] / length;
-    return margin;
   }
 
   // ||sum gamma s x||_q with gamma scaled to sum 1, balanced over the signs of the constant coordinate.

@@ -9,6 +9,8 @@ export interface OpenGatesOptions {
   readonly tolerance: number;
   readonly maximumIterations: number;
   readonly lowerBound: number;
+  /** Pieces to start from (default zero). */
+  readonly start?: Float64Array | undefined;
   readonly where: string;
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ((event: FitProgress) => void) | undefined;

@@ -34,3 +34,20 @@ export function putGates(
     });
   }
 }
+
+/** The reverse: pieces of the picked gates from those of all. */
+export function piecesOf(
+  { gateCount, outputs, width }: ReluProgram,
+  from: Float64Array,
+  picked: Int32Array,
+): Float64Array {
+  const row = outputs * width;
+  const to = new Float64Array(2 * picked.length * row);
+  for (let side = 0; side < 2; side++) {
+    picked.forEach((p, k) => {
+      const at = (side * gateCount + p) * row;
+      to.set(from.subarray(at, at + row), (side * picked.length + k) * row);
+    });
+  }
+  return to;
+}
