@@ -12,6 +12,7 @@ import { copyGates, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import type { Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ProgramOptions, type ReluProgram } from "../program/program.js";
 import type { FitProgress, FitStatus } from "../proximal/minimise.js";
+import { constantsOf, onlyConstantsMatter, withoutFeatures } from "./constantsOnly.js";
 import { asOneColumn, asTwoColumns, type FirstOrderCheckpoint, fitFirstOrder } from "./firstOrder.js";
 import { NewtonSystem } from "./newton/newtonSystem.js";
 import { followPath } from "./newton/pathFollowing.js";
@@ -88,11 +89,14 @@ export async function fitGatedRegression(
 
 async function fit(features: NumericBatch, answers: Answers, options: FitGatedReluOptions): Promise<GatedReluResult> {
   const started = performance.now();
-  const program = createProgram(features, answers, options);
+  const given = createProgram(features, answers, options);
   refuseTrainingPatterns(options.gates, "options.gates");
   const { tolerance, maximumIterations } = checkSettings(options);
   const kernels = options.kernels ?? chooseKernels();
-  const start = options.start && startingPieces(options.start, program);
+  const reduced = onlyConstantsMatter(given);
+  const program = reduced ? withoutFeatures(given) : given;
+  const from = options.start && startingPieces(options.start, program);
+  const start = from && reduced ? constantsOf(program, from) : from;
   const outcome = await solve(program, kernels, { ...options, tolerance, maximumIterations }, start);
   const { status, objective, lowerBound, gap, iterations, method } = outcome;
   return {
