@@ -1,6 +1,6 @@
 // n samples in one row-major buffer: the shape is [samples, ...sample].
 
-import { DataError, ShapeError } from "./errors.js";
+import { DataError, SettingError, ShapeError } from "./errors.js";
 
 export interface NumericBatch {
   /** Row-major values, length = product of `shape`. */
@@ -76,7 +76,13 @@ export function checkBatch(batch: NumericBatch, argument: string, sample?: reado
 
 /** As `checkBatch`, for code that meets what is not finite on its own way through the data. */
 export function checkBatchShape(batch: NumericBatch, argument: string, sample?: readonly number[]): void {
+  checkObject(batch, argument, "{ data, shape }, data a typed array and shape [samples, ...]");
   const { data, shape } = batch;
+  if (!ArrayBuffer.isView(data) || !Array.isArray(shape)) {
+    const received = `data: ${typeName(data)}, shape: ${typeName(shape)}`;
+    const hint = "put the numbers of all samples, one sample after the other, into one Float64Array or Float32Array";
+    throw new ShapeError({ argument, expected: "{ data, shape }, data a typed array, shape an array", received, hint });
+  }
   const count = shape.reduce((product, length) => product * length, 1);
   if (shape.length < 2 || !shape.every((length) => Number.isInteger(length) && length >= 0) || count !== data.length) {
     const expected = `shape [samples, ...] with ${data.length} values in all`;
@@ -89,6 +95,17 @@ export function checkBatchShape(batch: NumericBatch, argument: string, sample?: 
     const expected = `samples of shape [${sample.join(", ")}]`;
     throw new ShapeError({ argument, expected, received: `[${shape.slice(1).join(", ")}]` });
   }
+}
+
+/** Throws SettingError when `value`, which the caller is about to look into, is nothing to look into. */
+export function checkObject(value: unknown, argument: string, expected: string): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new SettingError({ argument, expected, received: value });
+}
+
+function typeName(value: unknown): string {
+  if (value === null || typeof value !== "object") return String(value === null ? value : typeof value);
+  return Array.isArray(value) ? "Array" : (value.constructor?.name ?? "object");
 }
 
 /** 0 x is 0 for every finite x and NaN for the others; four sums side by side, since one waits for itself. */
@@ -119,11 +136,13 @@ export function checkFinite(data: ArrayLike<number>, argument: string, size: num
 
 /** Checks class labels: integers in [0, classCount), one per sample. Throws ShapeError or DataError. */
 export function checkLabels(labels: Int32Array, samples: number, classCount: number, argument = "labels"): void {
+  checkObject(labels, argument, `an Int32Array of ${samples} class indices`);
   if (labels.length !== samples) {
     throw new ShapeError({ argument, expected: `${samples} labels, one per sample`, received: labels.length });
   }
   for (let i = 0; i < samples; i++) {
-    if (labels[i]! < 0 || labels[i]! >= classCount) {
+    const label = labels[i]!;
+    if (!(label >= 0 && label < classCount && Number.isInteger(label))) {
       const expected = `a class index in 0 .. ${classCount - 1}`;
       throw new DataError({ argument: `${argument}[${i}]`, expected, received: labels[i] });
     }

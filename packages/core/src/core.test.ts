@@ -39,7 +39,16 @@ describe("batches", () => {
     expect(() => checkBatch(batch([1, 2], [1, 2]), "images", [3])).toThrow(/samples of shape \[3\]/);
     expect(() => checkLabels(Int32Array.of(0, 3), 2, 3)).toThrow(/labels\[1\].*0 \.\. 2.*3/);
     expect(() => checkLabels(Int32Array.of(0), 2, 3)).toThrow(ShapeError);
+    expect(() => checkLabels([0, Number.NaN] as never, 2, 3)).toThrow(/labels\[1\].*NaN/);
+    expect(() => checkLabels([0, 0.5] as never, 2, 3)).toThrow(/labels\[1\].*0.5/);
     expect(() => concatBatches([])).toThrow(ShapeError);
+    for (const none of [null, undefined, 7, "x"]) {
+      expect(() => checkBatch(none as never, "features")).toThrow(SettingError);
+      expect(() => checkLabels(none as never, 1, 2)).toThrow(SettingError);
+    }
+    for (const other of [{}, [[1, 2]], { data: [1, 2], shape: [1, 2] }, { data: Float64Array.of(1), shape: 1 }]) {
+      expect(() => checkBatch(other as never, "features")).toThrow(/features: expected \{ data, shape \}/);
+    }
   });
 });
 

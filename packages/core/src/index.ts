@@ -3,6 +3,7 @@ export {
   checkBatchShape,
   checkFinite,
   checkLabels,
+  checkObject,
   concatBatches,
   gatherBatch,
   type LabelledBatch,

@@ -1,11 +1,47 @@
 // Argument checks shared by the files of this package.
 
-import { checkBatch, type NumericBatch, SettingError, sampleSize, UnsupportedError } from "@worstcase/core";
+import {
+  checkBatch,
+  checkObject,
+  type NumericBatch,
+  SettingError,
+  sampleSize,
+  UnsupportedError,
+} from "@worstcase/core";
 
 /** Features must be `[n, d]`, finite and not empty. */
 export function checkFeatures(features: NumericBatch, featureCount?: number): void {
   checkBatch(features, "features", featureCount === undefined ? undefined : [featureCount]);
   if (features.shape.length !== 2) checkBatch(features, "features", [sampleSize(features)]);
+}
+
+export function checkOptions(options: unknown): void {
+  checkObject(options, "options", "an object of settings");
+}
+
+/** A gated model or a network as the trainers of this package return them. */
+export function checkModel(model: unknown, kinds: readonly string[] = ["gated-relu", "relu-network"]): void {
+  const expected = `a model of kind ${kinds.join(" or ")}`;
+  checkObject(model, "model", expected);
+  const { kind, featureCount } = model as { kind?: unknown; featureCount?: unknown };
+  if (kinds.includes(String(kind)) && Number.isSafeInteger(featureCount)) return;
+  const hint = "take the one in a trainer's result, or read one with the ...FromJson functions";
+  throw new SettingError({ argument: "model", expected, received: `kind ${String(kind)}`, hint });
+}
+
+export function checkRng(rng: unknown): void {
+  checkObject(rng, "options.rng", "a random number generator: createRng(seed) of @worstcase/core");
+}
+
+/** What the functions for paths of radii and betas have in common. */
+export function checkPath(
+  points: readonly { readonly radius: number; readonly beta: number }[],
+  options: unknown,
+): void {
+  checkOptions(options);
+  if (Array.isArray(points) && points.length > 0) return;
+  const received = Array.isArray(points) ? "none" : points;
+  throw new SettingError({ argument: "points", expected: "an array of at least one { radius, beta }", received });
 }
 
 export function checkPositive(value: number, argument: string): void {

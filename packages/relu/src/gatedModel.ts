@@ -2,7 +2,7 @@
 // gates g: [P, d (+1)]   weights t: [P, C, d (+1)]   the optional last entry multiplies the constant 1
 
 import { FormatError, type NumericBatch } from "@worstcase/core";
-import { checkFeatures } from "./checks.js";
+import { checkFeatures, checkModel } from "./checks.js";
 import { checkGates, type GateSet } from "./patterns/gateSet.js";
 import { withConstant } from "./program/program.js";
 
@@ -31,6 +31,7 @@ export interface GatedReluJson {
 
 /** Scores `[n, classCount]` of the model with gates that move with the input. Throws on features of another size or not finite. */
 export function gatedScores(model: GatedReluModel, features: NumericBatch): NumericBatch {
+  checkModel(model, ["gated-relu"]);
   checkFeatures(features, model.featureCount);
   const samples = features.shape[0];
   const { classCount, gates } = model;
@@ -57,6 +58,7 @@ export function gatedScores(model: GatedReluModel, features: NumericBatch): Nume
 
 /** A JSON value that keeps every number exactly. */
 export function gatedModelToJson(model: GatedReluModel): GatedReluJson {
+  checkModel(model, ["gated-relu"]);
   return {
     format: "worstcase/gated-relu",
     version: 1,

@@ -6,7 +6,7 @@
 
 import { checkLabels, type NumericBatch } from "@worstcase/core";
 import { ballSupport, checkBall, type PerturbationNorm } from "../ballSupport.js";
-import { checkFeatures, checkTwoClasses } from "../checks.js";
+import { checkFeatures, checkModel, checkOptions, checkTwoClasses } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
 import { withConstant } from "../program/program.js";
@@ -26,8 +26,11 @@ export function certifiedMargins(
   model: GatedReluModel | ReluNetwork,
   features: NumericBatch,
   labels: Int32Array,
-  { norm, radius }: CertifyOptions,
+  options: CertifyOptions,
 ): Float64Array {
+  checkModel(model);
+  checkOptions(options);
+  const { norm, radius } = options;
   checkBall(norm, radius, "options.");
   checkFeatures(features, model.featureCount);
   checkTwoClasses(model.classCount);

@@ -4,6 +4,7 @@
 
 import { type NumericBatch, SettingError, sampleCount } from "@worstcase/core";
 import { lengthOf, normExponent } from "../ballSupport.js";
+import { checkOptions } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { gatedModelOfNetwork, type ReluNetwork } from "../network/reluNetwork.js";
 import { Pauses } from "../pauses.js";
@@ -42,6 +43,7 @@ export async function certifiedRadii(
   labels: Int32Array,
   options: CertifiedRadiiOptions,
 ): Promise<CertifiedRadii> {
+  checkOptions(options);
   const { maximumRadius, method = "branching", accuracy = 1e-3 } = options;
   const checked = checkCertificate(subject, features, labels, { ...options, radius: 0, tolerance: 0.5 });
   const { norm, maximumNodes } = checked;

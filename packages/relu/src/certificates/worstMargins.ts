@@ -10,7 +10,7 @@ import {
   type WorkOptions,
 } from "@worstcase/core";
 import { checkBall, type PerturbationNorm } from "../ballSupport.js";
-import { checkFeatures, checkTwoClasses } from "../checks.js";
+import { checkFeatures, checkModel, checkOptions, checkTwoClasses } from "../checks.js";
 import { type GatedReluModel, gatedScores } from "../gatedModel.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
 import { Pauses } from "../pauses.js";
@@ -53,6 +53,7 @@ export async function worstMargins(
   labels: Int32Array,
   options: WorstMarginOptions,
 ): Promise<WorstMargins> {
+  checkOptions(options);
   const { radius } = options;
   const { norm, tolerance, maximumNodes } = checkCertificate(subject, features, labels, options);
   const samples = sampleCount(features);
@@ -116,6 +117,7 @@ export function checkCertificate(
   labels: Int32Array,
   { norm, radius, tolerance = 1e-6, maximumNodes = 2000 }: WorstMarginOptions,
 ): { norm: PerturbationNorm; tolerance: number; maximumNodes: number } {
+  checkModel(subject);
   checkBall(norm, radius, "options.");
   checkFeatures(features, subject.featureCount);
   checkTwoClasses(subject.classCount);

@@ -7,6 +7,7 @@
 
 import { type DifferentiableClassifier, fingerprint, SettingError } from "@worstcase/core";
 import { chooseKernels, type Kernels, workspaceSize } from "@worstcase/linalg";
+import { checkModel, checkOptions } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { classifierByRows, ROWS } from "./classifierByRows.js";
 
@@ -20,8 +21,11 @@ export interface GatedClassifierOptions {
 /** Throws SettingError on an unknown gradient or a slope that is not positive. The methods throw on features of another size or not finite. */
 export function createGatedClassifier(
   model: GatedReluModel,
-  { gradient, slope = 4, kernels = chooseKernels() }: GatedClassifierOptions,
+  options: GatedClassifierOptions,
 ): DifferentiableClassifier {
+  checkModel(model, ["gated-relu"]);
+  checkOptions(options);
+  const { gradient, slope = 4, kernels = chooseKernels() } = options;
   if (gradient !== "exact" && gradient !== "straight-through") {
     throw new SettingError({ argument: "options.gradient", expected: "exact or straight-through", received: gradient });
   }

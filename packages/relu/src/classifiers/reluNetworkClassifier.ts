@@ -4,6 +4,7 @@
 
 import { type DifferentiableClassifier, fingerprint } from "@worstcase/core";
 import { chooseKernels, type Kernels, workspaceSize } from "@worstcase/linalg";
+import { checkModel } from "../checks.js";
 import type { ReluNetwork } from "../network/reluNetwork.js";
 import { classifierByRows, ROWS } from "./classifierByRows.js";
 
@@ -12,6 +13,7 @@ export function createReluNetworkClassifier(
   network: ReluNetwork,
   { kernels = chooseKernels() }: { readonly kernels?: Kernels } = {},
 ): DifferentiableClassifier {
+  checkModel(network, ["relu-network"]);
   const { featureCount, classCount, neurons, bias } = network;
   const width = featureCount + (bias ? 1 : 0);
   const workspace = kernels.workspace(

@@ -1,7 +1,8 @@
 // Solutions along a path of radii and weights of the regulariser, each started from the one before (math.md 24 H, I). A start changes how
 // long a point takes, never what is certified: every point ends with its own gap.
 
-import { type NumericBatch, SettingError } from "@worstcase/core";
+import { checkObject, type NumericBatch } from "@worstcase/core";
+import { checkPath } from "../checks.js";
 import { type FitGatedReluOptions, fitGatedRegression, fitGatedRelu, type GatedReluResult } from "./fitGatedRelu.js";
 
 export interface GatedPathPoint {
@@ -26,9 +27,8 @@ export async function fitGatedPath(
   points: readonly { readonly radius: number; readonly beta: number }[],
   options: Omit<FitGatedReluOptions, "radius" | "beta" | "resume" | "onCheckpoint">,
 ): Promise<GatedPathPoint[]> {
-  if (points.length === 0) {
-    throw new SettingError({ argument: "points", expected: "at least one radius and beta", received: 0 });
-  }
+  checkPath(points, options);
+  checkObject(answers, "answers", "{ labels, classCount } or { targets }");
   const path: GatedPathPoint[] = [];
   let start = options.start;
   for (const { radius, beta } of points) {

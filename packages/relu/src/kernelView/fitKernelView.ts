@@ -6,7 +6,7 @@
 
 import { type NumericBatch, SettingError, throwIfAborted, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { checkKnown, checkPositive } from "../checks.js";
+import { checkKnown, checkOptions, checkPositive } from "../checks.js";
 import { asTwoColumns } from "../gated/firstOrder.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { copyGates, type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
@@ -54,6 +54,7 @@ export async function fitKernelView(
   answers: Answers,
   options: FitKernelViewOptions,
 ): Promise<KernelViewResult> {
+  checkOptions(options);
   const { gates, beta, tolerance = 1e-6, maximumIterations = 500 } = options;
   if (!(tolerance > 0)) {
     throw new SettingError({ argument: "options.tolerance", expected: "a number > 0", received: tolerance });

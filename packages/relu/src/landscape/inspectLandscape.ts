@@ -9,7 +9,7 @@
 // features: [n, d]   first u: [neurons, D]   second a: [outputs, neurons]
 
 import { type NumericBatch, SettingError, ShapeError, type WorkOptions } from "@worstcase/core";
-import { checkKnown } from "../checks.js";
+import { checkKnown, checkModel, checkOptions } from "../checks.js";
 import { fitRelu, fitReluRegression } from "../network/fitRelu.js";
 import { networkScores, type ReluNetwork } from "../network/reluNetwork.js";
 import { type GateSet, gatesFromVectors, refuseTrainingPatterns } from "../patterns/gateSet.js";
@@ -65,6 +65,8 @@ export async function inspectLandscape(
   answers: Answers,
   options: InspectLandscapeOptions,
 ): Promise<Landscape> {
+  checkModel(network, ["relu-network"]);
+  checkOptions(options);
   const { loss, beta, tolerance = 1e-3, negligible = 1e-6, refine = true } = options;
   if (!(tolerance > 0 && tolerance < 1)) {
     throw new SettingError({ argument: "options.tolerance", expected: "a number in (0, 1)", received: tolerance });

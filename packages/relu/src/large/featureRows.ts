@@ -2,8 +2,8 @@
 // plain descriptions, so that every thread opens its own.
 // features: [samples, featureCount]
 
-import { DataError, FormatError, type NumericBatch, ShapeError } from "@worstcase/core";
-import { checkFeatures, checkPositive } from "../checks.js";
+import { checkObject, DataError, FormatError, type NumericBatch, SettingError, ShapeError } from "@worstcase/core";
+import { checkFeatures, checkOptions, checkPositive } from "../checks.js";
 
 /** Rows in memory, shared between threads, or a file of little-endian float32 numbers, row after row. */
 export type FeatureRows =
@@ -34,14 +34,22 @@ export function rowsInMemory(features: NumericBatch): FeatureRows {
   return { kind: "memory", samples, featureCount, data };
 }
 
+/** Throws SettingError unless the rows come from `rowsInMemory` or `rowsInFile`. */
+export function checkRows(rows: FeatureRows): void {
+  if (rows?.kind === "memory" || rows?.kind === "file") return;
+  throw new SettingError({ argument: "rows", expected: "rowsInMemory(...) or rowsInFile(...)", received: rows });
+}
+
 /**
  * Rows in a file of float32 numbers (little-endian, row after row, from byte `offset` on). Throws FormatError when the file is shorter
  * than samples x featureCount numbers; numbers that are not finite are reported when they are read (DataError).
  */
 export function rowsInFile(
   path: string,
-  { samples, featureCount, offset = 0 }: { samples: number; featureCount: number; offset?: number },
+  options: { samples: number; featureCount: number; offset?: number },
 ): FeatureRows {
+  checkOptions(options);
+  const { samples, featureCount, offset = 0 } = options;
   checkPositive(samples, "samples");
   checkPositive(featureCount, "featureCount");
   if (!Number.isSafeInteger(offset) || offset < 0) {
@@ -116,6 +124,8 @@ export class RowReader {
 
 /** The rows `[count, d]` at `indices`, for example to draw gates from. Throws ShapeError on an index that is no row. */
 export function takeRows(rows: FeatureRows, indices: ArrayLike<number>): NumericBatch {
+  checkRows(rows);
+  checkObject(indices, "indices", "row indices");
   const d = rows.featureCount;
   const data = new Float32Array(indices.length * d);
   const reader = new RowReader(rows, 1);

@@ -7,12 +7,12 @@
 import { checkLabels, SettingError, UnsupportedError, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
 import { checkBall, normExponent, type PerturbationNorm } from "../ballSupport.js";
-import { checkKnown, checkPositive } from "../checks.js";
+import { checkKnown, checkOptions, checkPositive } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { checkGates, copyGates, type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import type { Objective } from "../program/objective.js";
 import { Checkpoints } from "./checkpoints.js";
-import { checkBlock, type FeatureRows, RowReader, rowsInMemory, takeRows } from "./featureRows.js";
+import { checkBlock, checkRows, type FeatureRows, RowReader, rowsInMemory, takeRows } from "./featureRows.js";
 import { densePieces, groupsOf, type Lists } from "./groups.js";
 import { hasKernel32 } from "./kernel32.js";
 import { checkLargeMemory } from "./memory.js";
@@ -91,7 +91,7 @@ export async function fitGatedLarge(
   options: FitGatedLargeOptions,
 ): Promise<GatedLargeResult> {
   const began = performance.now();
-  const settings = checkOptions(rows, labels, classCount, options);
+  const settings = settingsOf(rows, labels, classCount, options);
   const { gates, bias, threads, tolerance, maximumSteps } = settings;
   const kernels = options.kernels ?? chooseKernels();
   const checkpoints = options.checkpoint
@@ -164,16 +164,15 @@ interface Settings {
   readonly maximumSteps: number;
 }
 
-function checkOptions(
+function settingsOf(
   rows: FeatureRows,
   labels: Int32Array,
   classCount: number,
   options: FitGatedLargeOptions,
 ): Settings {
+  checkOptions(options);
   const { gates, norm, radius, beta, tolerance = 5e-2, maximumSteps = 5000, threads = 1, timeLimitSeconds } = options;
-  if (rows.kind !== "memory" && rows.kind !== "file") {
-    throw new SettingError({ argument: "rows", expected: "rowsInMemory(...) or rowsInFile(...)", received: rows });
-  }
+  checkRows(rows);
   checkKnown(options, { loss: "hinge", regulariser: "group" }, "fitGatedRelu knows the others");
   const { samples, featureCount } = rows;
   if (!Number.isSafeInteger(classCount) || classCount < 2) {

@@ -1,7 +1,7 @@
 // Large gated heads along a path of radii and weights of the regulariser, each started from the one before. A start changes how long a point takes,
 // never what is certified.
 
-import { SettingError } from "@worstcase/core";
+import { checkPath } from "../checks.js";
 import type { FeatureRows } from "./featureRows.js";
 import { type FitGatedLargeOptions, fitGatedLarge, type GatedLargeResult } from "./fitGatedLarge.js";
 
@@ -24,9 +24,7 @@ export async function fitGatedLargePath(
   points: readonly { readonly radius: number; readonly beta: number }[],
   options: Omit<FitGatedLargeOptions, "radius" | "beta" | "checkpoint">,
 ): Promise<GatedLargePathPoint[]> {
-  if (points.length === 0) {
-    throw new SettingError({ argument: "points", expected: "at least one radius and beta", received: 0 });
-  }
+  checkPath(points, options);
   const path: GatedLargePathPoint[] = [];
   let { start } = options;
   for (const { radius, beta } of points) {

@@ -11,7 +11,7 @@ import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg"
 import { solveAdmm } from "../admm/solveAdmm.js";
 import { solveAugmentedLagrangian } from "../augmentedLagrangian/solveAugmentedLagrangian.js";
 import { lengthOf } from "../ballSupport.js";
-import { checkPositive } from "../checks.js";
+import { checkOptions, checkPositive } from "../checks.js";
 import { warningsOf } from "../gated/fitGatedRelu.js";
 import { zeroCertificate } from "../gated/zeroCertificate.js";
 import type { LossDual } from "../interiorPoint/lowerBound.js";
@@ -109,6 +109,7 @@ export async function fitFrom(
   memory: PathMemory = {},
 ): Promise<ReluResult> {
   const started = performance.now();
+  checkOptions(options);
   const { tolerance = 1e-4, signal, onEvent } = options;
   const program = createProgram(features, answers, options);
   const first = chosenMethod(program, options.method);

@@ -2,7 +2,8 @@
 // radius, so most cones are settled without a search; pieces, moved into their new cones, as first answer and first working set; dual weights,
 // whose bound holds for the new program once the ball's forces fit it. Every point ends with its own certified gap.
 
-import { type NumericBatch, SettingError } from "@worstcase/core";
+import { checkObject, type NumericBatch } from "@worstcase/core";
+import { checkPath } from "../checks.js";
 import type { PathAnswers } from "../gated/fitGatedPath.js";
 import { type FitReluOptions, fitFrom, type PathMemory, type ReluResult } from "./fitRelu.js";
 
@@ -23,9 +24,8 @@ export async function fitReluPath(
   points: readonly { readonly radius: number; readonly beta: number }[],
   options: Omit<FitReluOptions, "radius" | "beta">,
 ): Promise<ReluPathPoint[]> {
-  if (points.length === 0) {
-    throw new SettingError({ argument: "points", expected: "at least one radius and beta", received: 0 });
-  }
+  checkPath(points, options);
+  checkObject(answers, "answers", "{ labels, classCount } or { targets }");
   const task =
     "targets" in answers
       ? { kind: "regression" as const, targets: answers.targets }

@@ -4,7 +4,7 @@
 //                 Ortiz 2003), f_1 / N falls short of its mean by t with probability <= exp(-N t^2 / 2) (one draw changes f_1 by at most 2). So
 //                 with probability 1 - psi  unseen mass <= f_1 / N + (1 + sqrt 2) sqrt(ln(2 / psi) / N),  for N fixed in advance.
 
-import { SettingError } from "@worstcase/core";
+import { checkObject, SettingError } from "@worstcase/core";
 
 export interface PatternCoverage {
   /** Patterns drawn, including duplicates and silent ones. */
@@ -39,6 +39,7 @@ export function patternCoverage(
  * soon as `count` patterns are found is not quite that). Throws SettingError unless 0 < psi < 1.
  */
 export function unseenMassBound(coverage: PatternCoverage, psi: number): number {
+  checkObject(coverage, "coverage", "the coverage of a drawn gate set");
   if (!(psi > 0 && psi < 1)) {
     throw new SettingError({ argument: "psi", expected: "a number in (0, 1)", received: psi });
   }

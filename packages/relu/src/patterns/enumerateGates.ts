@@ -9,7 +9,7 @@
 // features: [n, d]   points: [n, k], rows of unit length   signs: [n], -1, 0 (on the plane of the ray), 1
 
 import { type NumericBatch, ResourceError, sampleCount, sampleSize } from "@worstcase/core";
-import { checkFeatures } from "../checks.js";
+import { checkFeatures, checkOptions } from "../checks.js";
 import { withConstant } from "../program/program.js";
 import type { GateSet } from "./gateSet.js";
 import { lengthOf, OrthogonalRows } from "./orthogonalRows.js";
@@ -40,6 +40,7 @@ const ON_PLANE = 1e-9;
  */
 export function enumerateGates(features: NumericBatch, options: EnumerateGatesOptions = {}): EnumeratedGates {
   checkFeatures(features);
+  checkOptions(options);
   const { bias = true, maximumSubsets = 200_000 } = options;
   const samples = sampleCount(features);
   const width = sampleSize(features) + (bias ? 1 : 0);

@@ -1,7 +1,7 @@
 // A set of gates and its activation patterns: bit d_pi = 1[g_p'x_i >= 0] (math.md 13.1).
 // features: [n, d]   gates: [P, d] or, with bias, [P, d+1] with the weight of a constant 1 last   bits: [n, P], 0 or 1
 
-import { type NumericBatch, SettingError, ShapeError, sampleCount, sampleSize } from "@worstcase/core";
+import { checkObject, type NumericBatch, SettingError, ShapeError, sampleCount, sampleSize } from "@worstcase/core";
 import { checkFeatures } from "../checks.js";
 import { GateEvaluator, unpackPatterns } from "./packedPatterns.js";
 
@@ -26,6 +26,8 @@ type GatesWithoutScales = Omit<GateSet, "scales">;
 
 /** Signs of every gate on every sample as bits `[n, P]`; `trainingPatterns` are not looked at. */
 export function patternBits(features: NumericBatch, set: GatesWithoutScales): Uint8Array {
+  checkFeatures(features);
+  checkGates(set, sampleSize(features), "gates");
   const bits = new Uint8Array(sampleCount(features) * set.count);
   new GateEvaluator(features, set.bias).forEach(set.gates, set.count, (p, i, opening) => {
     if (opening >= 0) bits[i * set.count + p] = 1;
@@ -35,6 +37,8 @@ export function patternBits(features: NumericBatch, set: GatesWithoutScales): Ui
 
 /** Bits `[n, P]` a program with cones trains with: `trainingPatterns` where the set has them, else the signs of its gates. */
 export function trainingBits(features: NumericBatch, set: GatesWithoutScales): Uint8Array {
+  checkFeatures(features);
+  checkGates(set, sampleSize(features), "gates");
   const samples = sampleCount(features);
   if (!set.trainingPatterns) return patternBits(features, set);
   const expected = set.count * Math.ceil(samples / 32);
@@ -50,7 +54,7 @@ export function trainingBits(features: NumericBatch, set: GatesWithoutScales): U
 }
 
 /** Throws SettingError unless the set is consistent and fits features of `featureCount` values. */
-export function checkGates(set: GateSet, featureCount: number, argument: string): void {
+export function checkGates(set: GatesWithoutScales, featureCount: number, argument: string): void {
   if (typeof set !== "object" || set === null) {
     throw new SettingError({ argument, expected: "a gate set", received: set, hint: "make one with sampleGates" });
   }
@@ -59,10 +63,10 @@ export function checkGates(set: GateSet, featureCount: number, argument: string)
     !Number.isInteger(set.count) ||
     set.count < 1 ||
     set.featureCount !== featureCount ||
-    set.gates.length !== set.count * width
+    set.gates?.length !== set.count * width
   ) {
     const expected = `at least one gate of ${featureCount} features${set.bias ? " and a bias" : ""}`;
-    const received = `${set.count} gates of ${set.featureCount} features in ${set.gates.length} values`;
+    const received = `${set.count} gates of ${set.featureCount} features in ${set.gates?.length} values`;
     throw new SettingError({ argument, expected, received, hint: "make them with sampleGates on the same features" });
   }
   if (!set.gates.every(Number.isFinite)) {
@@ -86,9 +90,10 @@ export function copyGates({ gates, count, featureCount, bias, scales }: GateSet)
 /** A gate set from given vectors `[count, featureCount (+1)]`, scaled on `features`. */
 export function gatesFromVectors(gates: Float64Array, features: NumericBatch, bias: boolean): GateSet {
   checkFeatures(features);
+  checkObject(gates, "gates", "a Float64Array [gates, features (+ 1)]");
   const featureCount = sampleSize(features);
   const count = gates.length / (featureCount + (bias ? 1 : 0));
-  const set = { gates: gates.slice(), count, featureCount, bias };
-  checkGates({ ...set, scales: new Float64Array(0) }, featureCount, "gates");
+  const set = { gates: Float64Array.from(gates), count, featureCount, bias };
+  checkGates(set, featureCount, "gates");
   return { ...set, scales: new GateEvaluator(features, bias).scales(set.gates, count) };
 }

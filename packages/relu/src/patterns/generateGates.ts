@@ -9,7 +9,7 @@
 
 import { type NumericBatch, type Rng, SettingError, throwIfAborted, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
-import { checkPositive } from "../checks.js";
+import { checkOptions, checkPositive, checkRng } from "../checks.js";
 import { scaledDual } from "../gated/newton/certifier.js";
 import { followPath } from "../gated/newton/pathFollowing.js";
 import type { Objective } from "../program/objective.js";
@@ -78,6 +78,8 @@ export async function generateGates(
   answers: Answers,
   options: GenerateGatesOptions,
 ): Promise<GeneratedGates> {
+  checkOptions(options);
+  checkRng(options.rng);
   const {
     rng,
     candidates = 500,

@@ -2,7 +2,7 @@
 // features: [n, d]   gates: [P, d (+1)]   patterns: [P, ceil(n / 32)]
 
 import { type NumericBatch, type Rng, sampleCount, sampleSize } from "@worstcase/core";
-import { checkFeatures, checkPositive } from "../checks.js";
+import { checkFeatures, checkOptions, checkPositive, checkRng } from "../checks.js";
 import { type PatternCoverage, patternCoverage } from "./coverage.js";
 import { type GateKind, gateDraw } from "./gateDraws.js";
 import type { GateSet } from "./gateSet.js";
@@ -39,6 +39,8 @@ export type SampleGatesOptions = GateKind & {
  */
 export function sampleGates(features: NumericBatch, options: SampleGatesOptions): SampledGates {
   checkFeatures(features);
+  checkOptions(options);
+  checkRng(options.rng);
   const { count, rng, bias = true } = options;
   const maximumDraws = options.maximumDraws ?? 20 * count + 100;
   checkPositive(count, "options.count");

@@ -5,6 +5,7 @@
 // The bound is over the distribution the gates are drawn from, and counts draws, not distinct patterns.
 
 import { SettingError } from "@worstcase/core";
+import { checkOptions } from "../checks.js";
 
 export interface ScenarioOptions {
   /** D: variables of the dual program. */
@@ -61,7 +62,9 @@ function logTail(P: number, xi: number, D: number): number {
   return largest + Math.log(sum);
 }
 
-function check({ dualVariables, psi }: ScenarioOptions): void {
+function check(options: ScenarioOptions): void {
+  checkOptions(options);
+  const { dualVariables, psi } = options;
   wholeFrom(dualVariables, "options.dualVariables", 1);
   inUnit(psi, "options.psi");
 }

@@ -8,7 +8,7 @@
 
 import { type NumericBatch, type Rng, SettingError, throwIfAborted, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels, workspaceSize } from "@worstcase/linalg";
-import { checkPositive } from "../checks.js";
+import { checkOptions, checkPositive, checkRng } from "../checks.js";
 import { ConeDistance } from "../network/coneDistance.js";
 import { type ConeViolation, coneViolation, excess, makeFeasible, reluObjective } from "../network/feasible.js";
 import { networkOfProgram } from "../network/networkOfProgram.js";
@@ -66,6 +66,8 @@ export async function fitReluByPenalty(
   options: FitReluByPenaltyOptions,
 ): Promise<PenaltyResult> {
   const started = performance.now();
+  checkOptions(options);
+  checkRng(options.rng);
   const { rng, penalty = 1, epochs = 200, batchSize = 100, learningRate = 0.01, patience = 10 } = options;
   const { signal, onEvent } = options;
   const program = createProgram(features, { kind: "classes", labels, classCount }, options);

@@ -11,9 +11,17 @@
 // Two classes as two outputs -t/2 and +t/2 have the same objective, so public models keep one column per class.
 // inputs: [n, D], D = d or d + 1 with a constant 1 last   bits: [n, P]   targets: [n, outputs]   T: [P, outputs, D]
 
-import { checkFinite, checkLabels, DataError, type NumericBatch, SettingError, ShapeError } from "@worstcase/core";
+import {
+  checkFinite,
+  checkLabels,
+  checkObject,
+  DataError,
+  type NumericBatch,
+  SettingError,
+  ShapeError,
+} from "@worstcase/core";
 import { checkBall, dualExponentOf, normExponent, type PerturbationNorm } from "../ballSupport.js";
-import { checkFeatures } from "../checks.js";
+import { checkFeatures, checkOptions } from "../checks.js";
 import { checkGates, type GateSet, trainingBits } from "../patterns/gateSet.js";
 
 const LARGEST_FEATURE = 1e100;
@@ -81,7 +89,9 @@ export interface ReluProgram {
  * Throws ShapeError, DataError or SettingError, naming the argument.
  */
 export function createProgram(features: NumericBatch, answers: Answers, options: ProgramOptions): ReluProgram {
+  checkOptions(options);
   checkFeatures(features);
+  checkObject(answers, "answers", "{ labels, classCount } or { targets } with their kind");
   const [samples, featureCount] = features.shape as [number, number];
   const classCount = answers.kind === "classes" ? answers.classCount : 0;
   checkMagnitude(features);
@@ -151,8 +161,16 @@ function checkAnswers(answers: Answers, samples: number): void {
     checkLabels(answers.labels, samples, answers.classCount);
     return;
   }
+  checkObject(answers.targets, "targets", `{ data, shape: [${samples}, outputs] }`);
   const { data, shape } = answers.targets;
-  if (shape.length !== 2 || shape[0] !== samples || !(shape[1] >= 1) || data.length !== samples * shape[1]) {
+  if (
+    !ArrayBuffer.isView(data) ||
+    !Array.isArray(shape) ||
+    shape.length !== 2 ||
+    shape[0] !== samples ||
+    !(shape[1] >= 1) ||
+    data.length !== samples * shape[1]
+  ) {
     const expected = `targets of shape [${samples}, outputs]`;
     throw new ShapeError({ argument: "targets.shape", expected, received: shape });
   }

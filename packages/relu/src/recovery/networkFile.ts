@@ -4,6 +4,7 @@
 
 import { FormatError, SettingError } from "@worstcase/core";
 import { readSafetensors, toFloat64, writeSafetensors } from "@worstcase/safetensors";
+import { checkModel } from "../checks.js";
 import type { ReluNetwork } from "../network/reluNetwork.js";
 
 const FORMAT = "worstcase/relu-network 1";
@@ -13,6 +14,7 @@ export function networkToSafetensors(network: ReluNetwork, type: "F64" | "F32" =
   if (type !== "F64" && type !== "F32") {
     throw new SettingError({ argument: "type", expected: "F64 or F32", received: type });
   }
+  checkModel(network, ["relu-network"]);
   const { neurons, featureCount, classCount, bias, first, second } = network;
   const width = featureCount + (bias ? 1 : 0);
   const weight = new Float64Array(neurons * featureCount);

@@ -7,7 +7,7 @@
 
 import { checkLabels, type NumericBatch, SettingError, sampleCount } from "@worstcase/core";
 import { ballSupport, checkBall, type PerturbationNorm } from "../ballSupport.js";
-import { checkFeatures } from "../checks.js";
+import { checkFeatures, checkModel, checkOptions } from "../checks.js";
 import type { ReluNetwork } from "../network/reluNetwork.js";
 import { withConstant } from "../program/program.js";
 
@@ -40,6 +40,8 @@ export function pruneNetwork(
   features: NumericBatch,
   options: PruneNetworkOptions,
 ): PrunedNetwork {
+  checkModel(network, ["relu-network"]);
+  checkOptions(options);
   const { tolerance, norm = "l2", radius = 0, labels } = options;
   checkFeatures(features, network.featureCount);
   checkBall(norm, radius, "options.");

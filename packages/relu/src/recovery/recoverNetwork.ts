@@ -7,7 +7,7 @@
 import { type NumericBatch, type ProgressEvent, SettingError, sampleCount, type WorkOptions } from "@worstcase/core";
 import { chooseKernels } from "@worstcase/linalg";
 import { checkBall, type PerturbationNorm } from "../ballSupport.js";
-import { checkFeatures } from "../checks.js";
+import { checkFeatures, checkModel, checkOptions } from "../checks.js";
 import type { GatedReluModel } from "../gatedModel.js";
 import { distinctRows, findOpenCones, openConesSize } from "../network/openCones.js";
 import { networkOfPieces, type ReluNetwork } from "../network/reluNetwork.js";
@@ -46,6 +46,8 @@ export async function recoverNetwork(
   features: NumericBatch,
   options: RecoverNetworkOptions = {},
 ): Promise<RecoveredNetwork> {
+  checkModel(model, ["gated-relu"]);
+  checkOptions(options);
   const { norm = "l2", radius = 0, penalty = 1e4, exact = true, signal } = options;
   checkBall(norm, radius, "options.");
   checkFeatures(features, model.featureCount);

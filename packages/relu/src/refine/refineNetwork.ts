@@ -18,7 +18,7 @@ import { lengthOf, type PerturbationNorm } from "../ballSupport.js";
 import { localAttack } from "../certificates/branching.js";
 import { LocalPieces } from "../certificates/localPieces.js";
 import { checkCertificate, worstMargins } from "../certificates/worstMargins.js";
-import { checkKnown, checkPositive } from "../checks.js";
+import { checkKnown, checkModel, checkOptions, checkPositive, checkRng } from "../checks.js";
 import type { ReluNetwork } from "../network/reluNetwork.js";
 import { Pauses } from "../pauses.js";
 import { Adam } from "../penalty/adam.js";
@@ -82,6 +82,9 @@ export async function refineNetwork(
   options: RefineNetworkOptions,
 ): Promise<RefinedNetwork> {
   const began = performance.now();
+  checkModel(network, ["relu-network"]);
+  checkOptions(options);
+  checkRng(options.rng);
   const { norm, radius, rng, extraNeurons = 50, rounds = 40, stepsPerRound = 50, signal, onEvent } = options;
   check(network, features, labels, options);
   const work = { signal, onEvent };
