@@ -1,9 +1,10 @@
-// Gated and ReLU programs without perturbations against pilancilab/scnn (R-FISTA, augmented Lagrangian) on the same gates at equal objective,
+// Gated and ReLU programs without perturbations against pilancilab/scnn (R-FISTA, augmented Lagrangian; Clarabel beside it) on the same gates at equal objective,
 // both in this run: CPU seconds, objectives, and violations of the cones (about 5 minutes; --limit is the peer's share of each ReLU table).
 
 import { createRng } from "@worstcase/core";
 import { fitGatedRelu, fitRelu, type ReluResult, sampleGates } from "@worstcase/relu";
 import { type Suite, type SuiteContext, unit } from "../harness/suite.js";
+import { clarabelMissing, runClarabelRelu } from "./relu/clarabelReluPeer.js";
 import { row, timed } from "./relu/measure.js";
 import { runScnn, scnnMissing } from "./relu/scnnPeer.js";
 import { runScnnRelu } from "./relu/scnnReluPeer.js";
@@ -45,6 +46,9 @@ async function againstCones(context: SuiteContext, name: UciName): Promise<void>
   ]);
   const target = result.objective.total;
   const y = Array.from(labels, (l) => 2 * l - 1);
+  const missing = clarabelMissing();
+  if (missing) context.skip(`Clarabel on ${name}`, missing);
+  const second = missing ? null : runClarabelRelu({ x, y, gates: vectors, beta, secondsLimit: context.limitSeconds });
   const peer = runScnnRelu({
     x,
     y,
@@ -59,12 +63,14 @@ async function againstCones(context: SuiteContext, name: UciName): Promise<void>
     unit: unit.seconds,
     rows: [
       row(`scnn augmented Lagrangian, float64${peer.finished ? "" : ", limit reached"}`, peer.seconds),
+      ...(second ? [row(`Clarabel, ${second.status}`, second.seconds, peer.seconds)] : []),
       row("fitRelu", seconds, peer.seconds),
     ],
     notes: {
       objective: target,
       "certified gap": result.gap,
       violation: result.constraintViolation.maximum,
+      ...(second && { "Clarabel objective, relative to ours": second.objective / target - 1 }),
       "scnn objective, relative to ours": peer.objective === null ? "no run finished" : peer.objective / target - 1,
       "scnn violation, relative": peer.violation ?? "no run finished",
       "scnn tolerance": peer.tolerance ?? "no run finished",

@@ -13,13 +13,13 @@ export interface ScnnRun {
   readonly iterations: number;
 }
 
-const environment = () => ({
+export const environment = () => ({
   ...process.env,
   PYTHONPATH: process.env.WORSTCASE_SCNN ?? "",
   OMP_NUM_THREADS: "1",
   OPENBLAS_NUM_THREADS: "1",
 });
-const python = () => process.env.WORSTCASE_PYTHON ?? "python3";
+export const python = () => process.env.WORSTCASE_PYTHON ?? "python3";
 
 /** Why the peer cannot run, or null when it can. */
 export function scnnMissing(): string | null {
@@ -45,7 +45,7 @@ export function runScnn(problem: {
 export function runScript(text: string, problem: object): unknown {
   const options = { env: environment(), input: JSON.stringify(problem), maxBuffer: 2 ** 28 };
   const { stdout, stderr, status } = spawnSync(python(), ["-c", text], options);
-  if (status !== 0) throw new Error(`scnn failed: ${String(stderr).slice(-2000)}`);
+  if (status !== 0) throw new Error(`the peer failed: ${String(stderr).slice(-2000)}`);
   return JSON.parse(String(stdout).trim().split("\n").at(-1) ?? "");
 }
 
