@@ -20,13 +20,17 @@ export function checkOptions(options: unknown): void {
 }
 
 /** A gated model or a network as the trainers of this package return them. */
-export function checkModel(model: unknown, kinds: readonly string[] = ["gated-relu", "relu-network"]): void {
+export function checkModel(
+  model: unknown,
+  kinds: readonly string[] = ["gated-relu", "relu-network"],
+  argument = "model",
+): void {
   const expected = `a model of kind ${kinds.join(" or ")}`;
-  checkObject(model, "model", expected);
+  checkObject(model, argument, expected);
   const { kind, featureCount } = model as { kind?: unknown; featureCount?: unknown };
   if (kinds.includes(String(kind)) && Number.isSafeInteger(featureCount)) return;
   const hint = "take the one in a trainer's result, or read one with the ...FromJson functions";
-  throw new SettingError({ argument: "model", expected, received: `kind ${String(kind)}`, hint });
+  throw new SettingError({ argument, expected, received: `kind ${String(kind)}`, hint });
 }
 
 export function checkRng(rng: unknown): void {

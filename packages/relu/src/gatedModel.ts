@@ -1,7 +1,7 @@
 // A gated ReLU model f_c(x) = sum_p 1[g_p'x >= 0] x't_pc and its JSON form (math.md 13.2).
 // gates g: [P, d (+1)]   weights t: [P, C, d (+1)]   the optional last entry multiplies the constant 1
 
-import { FormatError, type NumericBatch } from "@worstcase/core";
+import { FormatError, type NumericBatch, SettingError } from "@worstcase/core";
 import { checkFeatures, checkModel } from "./checks.js";
 import { checkGates, type GateSet } from "./patterns/gateSet.js";
 import { withConstant } from "./program/program.js";
@@ -54,6 +54,29 @@ export function gatedScores(model: GatedReluModel, features: NumericBatch): Nume
     }
   }
   return { data, shape: [samples, classCount] };
+}
+
+/** Throws SettingError unless the model can be what a fit over other settings starts from. */
+export function checkStart(
+  start: GatedReluModel,
+  {
+    gateCount,
+    featureCount,
+    classCount,
+    bias,
+  }: { gateCount: number; featureCount: number; classCount: number; bias: boolean },
+): void {
+  checkModel(start, ["gated-relu"], "options.start");
+  const fits =
+    start.gates.count === gateCount &&
+    start.featureCount === featureCount &&
+    start.bias === bias &&
+    start.classCount === classCount &&
+    start.weights.length === gateCount * classCount * (featureCount + (bias ? 1 : 0));
+  if (fits) return;
+  const expected = `a model of ${gateCount} gates, ${featureCount} features and ${classCount} columns, ${bias ? "with" : "without"} bias`;
+  const received = `${start.gates.count} gates, ${start.featureCount} features, ${start.classCount} columns`;
+  throw new SettingError({ argument: "options.start", expected, received, hint: "train it with the same gates" });
 }
 
 /** A JSON value that keeps every number exactly. */

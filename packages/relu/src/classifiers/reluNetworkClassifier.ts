@@ -13,7 +13,7 @@ export function createReluNetworkClassifier(
   network: ReluNetwork,
   { kernels = chooseKernels() }: { readonly kernels?: Kernels } = {},
 ): DifferentiableClassifier {
-  checkModel(network, ["relu-network"]);
+  checkModel(network, ["relu-network"], "network");
   const { featureCount, classCount, neurons, bias } = network;
   const width = featureCount + (bias ? 1 : 0);
   const workspace = kernels.workspace(

@@ -7,7 +7,7 @@
 import { type NumericBatch, SettingError, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
 import { checkPositive } from "../checks.js";
-import type { GatedReluModel } from "../gatedModel.js";
+import { checkStart, type GatedReluModel } from "../gatedModel.js";
 import { copyGates, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import type { Objective } from "../program/objective.js";
 import { type Answers, createProgram, type ProgramOptions, type ReluProgram } from "../program/program.js";
@@ -187,16 +187,7 @@ function zeroModel(program: ReluProgram): Objective {
 function startingPieces(model: GatedReluModel, program: ReluProgram): Float64Array {
   const { gateCount, width, outputs, task, featureCount, bias } = program;
   const columns = task === "two-class" ? 2 : outputs;
-  const fits =
-    model.gates.count === gateCount &&
-    model.featureCount === featureCount &&
-    model.bias === bias &&
-    model.classCount === columns;
-  if (!fits || model.weights.length !== gateCount * columns * width) {
-    const expected = `a model of ${gateCount} gates, ${featureCount} features and ${columns} columns, ${bias ? "with" : "without"} bias`;
-    const received = `${model.gates.count} gates, ${model.featureCount} features, ${model.classCount} columns`;
-    throw new SettingError({ argument: "options.start", expected, received, hint: "train it with the same gates" });
-  }
+  checkStart(model, { gateCount, featureCount, classCount: columns, bias });
   return task === "two-class" ? asOneColumn(model.weights, width) : model.weights.slice();
 }
 

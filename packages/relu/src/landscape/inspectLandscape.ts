@@ -65,7 +65,7 @@ export async function inspectLandscape(
   answers: Answers,
   options: InspectLandscapeOptions,
 ): Promise<Landscape> {
-  checkModel(network, ["relu-network"]);
+  checkModel(network, ["relu-network"], "network");
   checkOptions(options);
   const { loss, beta, tolerance = 1e-3, negligible = 1e-6, refine = true } = options;
   if (!(tolerance > 0 && tolerance < 1)) {

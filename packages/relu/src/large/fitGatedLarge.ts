@@ -8,7 +8,7 @@ import { checkLabels, SettingError, UnsupportedError, type Warning, type WorkOpt
 import { chooseKernels, type KernelName, type Kernels } from "@worstcase/linalg";
 import { checkBall, normExponent, type PerturbationNorm } from "../ballSupport.js";
 import { checkKnown, checkOptions, checkPositive } from "../checks.js";
-import type { GatedReluModel } from "../gatedModel.js";
+import { checkStart, type GatedReluModel } from "../gatedModel.js";
 import { checkGates, copyGates, type GateSet, refuseTrainingPatterns } from "../patterns/gateSet.js";
 import type { Objective } from "../program/objective.js";
 import { Checkpoints } from "./checkpoints.js";
@@ -104,7 +104,7 @@ export async function fitGatedLarge(
   const common = { beta: options.beta, deadline, where: "fitGatedLarge", signal, onRound: onEvent };
   let start: { lists: Lists; point: Float64Array } | undefined;
   if (options.start) {
-    checkStart(options.start, rows, classCount, settings);
+    checkStart(options.start, { gateCount: gates.count, featureCount: rows.featureCount, classCount, bias });
     start = groupsOf(options.start.weights, rows.featureCount + (bias ? 1 : 0), gates.count, classCount);
   }
   const solve = async (
@@ -208,25 +208,6 @@ function settingsOf(
   const size = { samples, featureCount, width, classCount, gateCount: gates.count, threads };
   checkLargeMemory({ ...size, inMemory: rows.kind === "memory" }, options.memoryLimit);
   return { gates, bias, threads, tolerance, maximumSteps };
-}
-
-function checkStart(
-  model: GatedReluModel,
-  { featureCount }: FeatureRows,
-  classCount: number,
-  { gates, bias }: Settings,
-) {
-  const { count } = gates;
-  const fits =
-    model.gates.count === count &&
-    model.featureCount === featureCount &&
-    model.bias === bias &&
-    model.classCount === classCount &&
-    model.weights.length === count * classCount * (featureCount + (bias ? 1 : 0));
-  if (fits) return;
-  const expected = `a model of ${count} gates, ${featureCount} features and ${classCount} classes, ${bias ? "with" : "without"} bias`;
-  const received = `${model.gates.count} gates, ${model.featureCount} features, ${model.classCount} classes`;
-  throw new SettingError({ argument: "options.start", expected, received, hint: "train it with the same gates" });
 }
 
 function taskOf(

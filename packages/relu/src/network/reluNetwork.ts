@@ -57,7 +57,7 @@ export function networkOfPieces(
 
 /** Scores `[n, classCount]`. Throws on features of another size or not finite. */
 export function networkScores(network: ReluNetwork, features: NumericBatch): NumericBatch {
-  checkModel(network, ["relu-network"]);
+  checkModel(network, ["relu-network"], "network");
   checkFeatures(features, network.featureCount);
   const { neurons, classCount, bias, first, second } = network;
   const samples = features.shape[0];
@@ -76,7 +76,7 @@ export function networkScores(network: ReluNetwork, features: NumericBatch): Num
 
 /** The same function as a gated model: neuron j is a gate u_j with pieces t_jc = second[c, j] u_j. Used by `certifiedMargins`. */
 export function gatedModelOfNetwork(network: ReluNetwork): GatedReluModel {
-  checkModel(network, ["relu-network"]);
+  checkModel(network, ["relu-network"], "network");
   const { neurons, classCount, featureCount, bias, first, second } = network;
   if (neurons < 1) {
     throw new ShapeError({ argument: "network.neurons", expected: "at least one neuron", received: neurons });
@@ -96,7 +96,7 @@ export function gatedModelOfNetwork(network: ReluNetwork): GatedReluModel {
 
 /** A JSON value that keeps every number exactly. */
 export function networkToJson(network: ReluNetwork): ReluNetworkJson {
-  checkModel(network, ["relu-network"]);
+  checkModel(network, ["relu-network"], "network");
   const { featureCount, classCount, bias, first, second } = network;
   const shape = { format: "worstcase/relu-network", version: 1, featureCount, classCount, bias } as const;
   return { ...shape, first: [...first], second: [...second] };

@@ -14,7 +14,7 @@ export function networkToSafetensors(network: ReluNetwork, type: "F64" | "F32" =
   if (type !== "F64" && type !== "F32") {
     throw new SettingError({ argument: "type", expected: "F64 or F32", received: type });
   }
-  checkModel(network, ["relu-network"]);
+  checkModel(network, ["relu-network"], "network");
   const { neurons, featureCount, classCount, bias, first, second } = network;
   const width = featureCount + (bias ? 1 : 0);
   const weight = new Float64Array(neurons * featureCount);

@@ -40,7 +40,7 @@ export function pruneNetwork(
   features: NumericBatch,
   options: PruneNetworkOptions,
 ): PrunedNetwork {
-  checkModel(network, ["relu-network"]);
+  checkModel(network, ["relu-network"], "network");
   checkOptions(options);
   const { tolerance, norm = "l2", radius = 0, labels } = options;
   checkFeatures(features, network.featureCount);

@@ -82,7 +82,7 @@ export async function refineNetwork(
   options: RefineNetworkOptions,
 ): Promise<RefinedNetwork> {
   const began = performance.now();
-  checkModel(network, ["relu-network"]);
+  checkModel(network, ["relu-network"], "network");
   checkOptions(options);
   checkRng(options.rng);
   const { norm, radius, rng, extraNeurons = 50, rounds = 40, stepsPerRound = 50, signal, onEvent } = options;
