@@ -4,8 +4,6 @@ import type { AttackPart } from "../certificate.js";
 
 export interface FactoredSettings {
   readonly tolerance: number;
-  /** Gap at which a match of the classes ends the search; the tolerance when left out. */
-  readonly matchTolerance?: number;
   readonly maxRounds: number;
   readonly maxEvaluations: number;
   readonly evaluationsPerRound: number;

@@ -11,6 +11,7 @@ import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredState } 
 import { directionsOutside, firstNetwork } from "./firstNetwork.js";
 import type { ObjectiveProblem } from "./objective.js";
 import { sampled, startFromSample } from "./sampleStage.js";
+import { shiftMeans } from "./meanShift.js";
 import { type FactoredStart, firstWidth, fromAttacks, fromEarlierFit, fromSteps } from "./starts.js";
 import { coordinates, lifted, padded, projected, withDirections } from "./subspace.js";
 import { toNetwork } from "./toNetwork.js";
@@ -31,9 +32,9 @@ const perSide = 6;
 const laterRounds = 3;
 /** Tolerance below which the rest is left to all features: it needs more of the directions that hold little. */
 const finest = 1e-2;
-/** Shares of the tolerance to reach in the subspace, by training and by a match of the classes. */
-const withinSubspace = 0.6;
-const matchedWithin = 0.95;
+/** Share of the tolerance to reach in the subspace, and where no shift of the attacks (meanShift.ts) can help outside of it. */
+const withinSubspace = 0.95;
+const withoutShift = 0.6;
 
 const rowsOf = (rows: Float64Array, d: number): Float64Array[] =>
   Array.from({ length: rows.length / d }, (_, j) => rows.subarray(j * d, (j + 1) * d));
@@ -49,7 +50,7 @@ export function trainInLeadingDirections(
   certify: (outcome: FactoredOutcome) => DetailedCertificate,
   warm: FactoredState | null = null,
 ): FactoredOutcome | null {
-  const { data, activation, beta, set = null } = problem;
+  const { data, activation, beta, radius, set = null } = problem;
   const { dimension: d } = data;
   const tolerance = Math.max(settings.tolerance, finest);
   if (set || d < featureRatio * leading || data.samples < d) return null;
@@ -81,8 +82,7 @@ export function trainInLeadingDirections(
       reduced,
       {
         ...settings,
-        tolerance: withinSubspace * tolerance,
-        matchTolerance: matchedWithin * tolerance,
+        tolerance: (radius > 0 ? withinSubspace : withoutShift) * tolerance,
         maxRounds: growth === 0 ? settings.maxRounds : laterRounds,
         timeLimitSeconds: settings.timeLimitSeconds - seconds(),
         maxEvaluations: settings.maxEvaluations - evaluations,
@@ -101,7 +101,7 @@ export function trainInLeadingDirections(
       rounds,
       evaluations,
       rejected,
-      dual: withDirections(inside.dual, (rows) => lifted(rows, basis, d)),
+      dual: shiftMeans(problem, withDirections(inside.dual, (rows) => lifted(rows, basis, d)), basis),
       state: { ...inside.state, vectors },
     };
     const certificate = certify(whole);

@@ -90,11 +90,12 @@ export function trainFactored(
     rejected,
     state: { kind: "factored", vectors: bestNeurons, signs: bestSigns, width, dualWidth },
   });
-  const { tolerance, matchTolerance = tolerance } = settings;
+  const { tolerance } = settings;
   const gapNow = () => (best - lower) / Math.max(best, Number.MIN_VALUE);
+  const solved = () => gapNow() <= tolerance;
   const objective = createObjective(problem);
   const master = createMaster(problem, () => (stuck ? keptAttacks : 0));
-  const dualSearch = createDualSearch(problem, certifier, master, extraDirections, settings.tolerance);
+  const dualSearch = createDualSearch(problem, certifier, master, extraDirections, tolerance);
   const lbfgs = createLbfgs(maxNeurons * d);
   let neurons = new Float64Array(maxNeurons * d);
   let signs = new Float64Array(maxNeurons);
@@ -132,10 +133,10 @@ export function trainFactored(
     dualWidth = width;
   }
   const matched = learnt || !constant ? null : constant.match((part) => offerRaised(part, constant.sign));
-  if (gapNow() <= matchTolerance) return outcome("optimal", 0, objective.evaluations);
+  if (solved()) return outcome("optimal", 0, objective.evaluations);
   let certificate = firstViolations(start?.dual ?? null);
-  if (matched && gapNow() > matchTolerance) mixMatched(matched);
-  if (gapNow() <= (matched ? matchTolerance : tolerance)) return outcome("optimal", 0, objective.evaluations);
+  if (matched && !solved()) mixMatched(matched);
+  if (solved()) return outcome("optimal", 0, objective.evaluations);
   const first = 0.1 / Math.max(certificate.largest, certificate.largestNegative);
   if (count === 0) {
     const offers = candidates(certificate, activation, 1 + extraDirections, Number.NEGATIVE_INFINITY);
@@ -151,7 +152,7 @@ export function trainFactored(
     const gapBefore = gapNow();
     const lowerBefore = lower;
     // From a good start the bounds may meet before any step.
-    if (round > 0 || descendFirst) {
+    if (!solved() && (round > 0 || descendFirst)) {
       if (round > 0 || (start && !rejected)) objective.restrict(awake());
       else {
         descend(round, firstLook);
@@ -162,7 +163,7 @@ export function trainFactored(
       throwIfAborted(signal, "training");
     }
     keepIfBetter(exactValue());
-    const reached = dualPhase();
+    const reached = solved() ? null : dualPhase();
     onRound({
       round: round + 1,
       upper: best,
@@ -172,7 +173,7 @@ export function trainFactored(
       evaluations: objective.evaluations,
       seconds: seconds(),
     });
-    if (gapNow() <= settings.tolerance) {
+    if (!reached || solved()) {
       status = "optimal";
       round++;
       break;
@@ -195,7 +196,7 @@ export function trainFactored(
       break;
     }
     // Sharpen the hinge when its width is what separates the bounds, or when this width has given what it can.
-    const blurred = reached.smoothingError > 0.3 * settings.tolerance * best;
+    const blurred = reached.smoothingError > 0.3 * tolerance * best;
     const exhausted = gapBefore - gapNow() < 0.1 * gapBefore;
     if (blurred && (exhausted || reached.smoothingError > reached.infeasible * best)) width *= 0.4;
     nextNeurons();
@@ -205,7 +206,7 @@ export function trainFactored(
   /** What the given attacks certify, or a look at the zero network. */
   function firstViolations(given: readonly AttackPart[] | null): Violations {
     const glance = given ? null : dualSearch.look([still]);
-    if (glance && glance.bound < (1 - settings.tolerance) * best) return glance;
+    if (glance && glance.bound < (1 - tolerance) * best) return glance;
     const parts = given ?? [still];
     const found = certify(parts);
     offer(found, parts);
@@ -237,7 +238,7 @@ export function trainFactored(
       const found = certify(raised);
       offer(found, raised);
       if (attempt === 0) missing = unmatched(found, beta, heavier === 1 ? -1 : 1).map((row) => row.slice());
-      if (gapNow() <= tolerance || found.lowerBound < bound) break;
+      if (solved() || found.lowerBound < bound) break;
       bound = found.lowerBound;
       const room = beta - Math.max(found.largest, found.largestNegative);
       if (room >= 0 && room < 0.02 * beta) break;
@@ -249,7 +250,7 @@ export function trainFactored(
     }
     const promising = lower > nearlyMatched * best || (attack.basis as Float64Array).length < manyDirections * d;
     const worthwhile = promising && lower > before + leastRise * best;
-    return { enough: gapNow() <= tolerance, missing: worthwhile ? missing : [] };
+    return { enough: solved(), missing: worthwhile ? missing : [] };
   }
 
   /** With the weights of single samples free, on the attacks of a match that nearly holds. */
@@ -272,7 +273,7 @@ export function trainFactored(
 
   /** Decrease below which a round's steps end: the first network is replaced soon, later ones need no more digits than the gap. */
   function decreaseShare(round: number): number {
-    return Math.min(1e-5, 1e-3 * settings.tolerance) * (round === 0 ? 10 : 1);
+    return Math.min(1e-5, 1e-3 * tolerance) * (round === 0 ? 10 : 1);
   }
 
   function currentSmoothing(): Smoothing {
@@ -313,7 +314,7 @@ export function trainFactored(
     master.load(neurons, signs, count, objective.state, awake());
     dualSearch.restart(lower > worthKeeping * best ? dual : []);
     let found = dualSearch.run(dualWidth, best, attempts, signal);
-    if (best - found.bound > settings.tolerance * best && dualWidth > 1.01 * width) {
+    if (best - found.bound > tolerance * best && dualWidth > 1.01 * width) {
       const narrower = Math.max(width, 0.4 * dualWidth);
       const wide = found;
       found = dualSearch.run(narrower, best, attempts, signal);
@@ -363,7 +364,7 @@ export function trainFactored(
     let mass = 0;
     for (let i = 0; i < count * d; i++) mass += neurons[i] * neurons[i];
     const size = (0.02 * mass) / Math.max(1, count) || first;
-    const threshold = beta * (1 + 0.2 * settings.tolerance);
+    const threshold = beta * (1 + 0.2 * tolerance);
     for (const { direction, sign } of candidates(certificate, activation, 1 + extraDirections, threshold)) {
       push(direction, sign, size);
     }
