@@ -4,7 +4,7 @@
 
 import { createCertifier, wholePart } from "../certificate.js";
 import { candidates } from "../factored/candidates.js";
-import { createLbfgs } from "../factored/lbfgs.js";
+import { Lbfgs } from "../factored/lbfgs.js";
 import { createObjective, type ObjectiveProblem } from "../factored/objective.js";
 import { keepCompiled } from "./keepCompiled.js";
 
@@ -32,7 +32,7 @@ export function guessNetwork(problem: ObjectiveProblem, shouldStop: () => boolea
   const { dimension: d, maxNeurons, buffers, rows } = data;
   const certifier = createCertifier(d, data.kernels);
   const objective = createObjective(problem);
-  const lbfgs = createLbfgs(maxNeurons * d);
+  const lbfgs = new Lbfgs(maxNeurons * d);
   keepCompiled("guess", { certifier, objective, lbfgs }, buffers.workspace.capacity + rows.samples * d);
   const neurons = new Float64Array(maxNeurons * d);
   const signs = new Float64Array(maxNeurons);

@@ -6,7 +6,7 @@
 import { workspaceSize } from "@worstcase/linalg";
 import { createCertifier, wholePart } from "../certificate.js";
 import { candidates } from "./candidates.js";
-import { createLbfgs } from "./lbfgs.js";
+import { Lbfgs } from "./lbfgs.js";
 import { createObjective, type ObjectiveProblem } from "./objective.js";
 import { everyRow } from "./rowSource.js";
 import type { TrainingData } from "./trainingData.js";
@@ -41,7 +41,7 @@ export function firstNetwork(problem: ObjectiveProblem, width: number, signal: A
   }
   const objective = createObjective(problem);
   const smoothing = { width, mu: 0, rho: 1 };
-  createLbfgs(vectors.length).minimise(
+  new Lbfgs(vectors.length).minimise(
     (x, gradient) => objective.evaluate(x, signs, signs.length, smoothing, gradient),
     vectors,
     vectors.length,
@@ -64,8 +64,9 @@ export function directionsOutside(
   const { labels, activation, beta } = problem;
   const { samples: n, dimension: k, rows: coordinates, kernels, buffers: own } = problem.data;
   const { dimension: d, rows, buffers } = whole;
-  const { evaluate, state } = createObjective(problem);
-  evaluate(vectors, signs, signs.length, { width, mu: 0, rho: 1 }, null);
+  const objective = createObjective(problem);
+  objective.evaluate(vectors, signs, signs.length, { width, mu: 0, rho: 1 }, null);
+  const { state } = objective;
   const { rank } = state;
   const blockRows = Math.min(buffers.blockRows, own.blockRows);
   const sizes = [

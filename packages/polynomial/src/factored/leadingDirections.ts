@@ -9,9 +9,9 @@ import { candidates } from "./candidates.js";
 import { extendBasis } from "./classDifferences.js";
 import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredState } from "./contracts.js";
 import { directionsOutside, firstNetwork } from "./firstNetwork.js";
+import { shiftMeans } from "./meanShift.js";
 import type { ObjectiveProblem } from "./objective.js";
 import { sampled, startFromSample } from "./sampleStage.js";
-import { shiftMeans } from "./meanShift.js";
 import { type FactoredStart, firstWidth, fromAttacks, fromEarlierFit, fromSteps } from "./starts.js";
 import { coordinates, lifted, padded, projected, withDirections } from "./subspace.js";
 import { toNetwork } from "./toNetwork.js";
@@ -101,7 +101,11 @@ export function trainInLeadingDirections(
       rounds,
       evaluations,
       rejected,
-      dual: shiftMeans(problem, withDirections(inside.dual, (rows) => lifted(rows, basis, d)), basis),
+      dual: shiftMeans(
+        problem,
+        withDirections(inside.dual, (rows) => lifted(rows, basis, d)),
+        basis,
+      ),
       state: { ...inside.state, vectors },
     };
     const certificate = certify(whole);

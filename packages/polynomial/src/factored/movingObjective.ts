@@ -4,44 +4,67 @@
 //   slope_i = 2 sum_j s_j (a v_j'x_i + b ||v_j|| / 2) e_j,   constant_i = f(x_i),   e_j = P'v_j in the eigenbasis W of the span
 // Displacements are step * basis with basis = W P' `[rank, d]`, which is what the certificate gets.
 
-import { workspaceSize } from "@worstcase/linalg";
+import { type Workspace, workspaceSize } from "@worstcase/linalg";
 import { displaceRows, type MoveSet, projectRows } from "../moveSet.js";
-import { ballRowsSizes, createBallRows, trainingTolerance } from "../worstCase/ballRows.js";
-import { allocateSpan, orthonormalise } from "../worstCase/span.js";
-import { blockObjective, createFrame, scatterRows, weighProducts } from "./blockObjective.js";
-import type { Objective, ObjectiveProblem, Smoothing } from "./objective.js";
-import { createSmoothedSolver, refreshGaps, solveSmoothedRows } from "./smoothedTrustRegion.js";
+import { type BallRows, ballRowsSizes, createBallRows, trainingTolerance } from "../worstCase/ballRows.js";
+import { allocateSpan, orthonormalise, type Span } from "../worstCase/span.js";
+import { BlockObjective } from "./blockObjective.js";
+import type { ObjectiveProblem, Smoothing } from "./objective.js";
+import { createSmoothedSolver, refreshGaps, type SmoothedSolver, solveSmoothedRows } from "./smoothedTrustRegion.js";
 
-export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): Objective {
-  const { data, labels, radius, beta, activation } = problem;
-  const { samples: n, dimension: d, maxNeurons } = data;
-  const { blockRows: block, moves, basis: displacements } = data.buffers;
-  const { a, b, c } = activation;
-  const span = allocateSpan(maxNeurons, d);
+type Memory = ReturnType<typeof allocate>;
+
+function allocate({ data }: ObjectiveProblem, span: Span) {
+  const { dimension: d, maxNeurons: K, kernels, buffers } = data;
+  const { blockRows: block } = buffers;
   const maxRank = span.stride;
-  const K = maxNeurons;
   const sizes = [
     ...[K * d, block * d, block * (K + 1), block * maxRank, K * maxRank, maxRank * d],
     ...[(K + 1) * d, (K + 1) * maxRank, maxRank * maxRank, maxRank, block * maxRank],
     block * maxRank,
   ];
-  const workspace = data.kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(block, maxRank)));
+  const workspace: Workspace = kernels.workspace(workspaceSize(...sizes, ...ballRowsSizes(block, maxRank)));
   const arrays = sizes.map((size) => workspace.float64(size));
   const [vectors, points, products, half, coordinates, basis] = arrays;
   // the rows' slopes and constants are those at the point itself, so in their coordinates every row is at the origin
   const [stacked, smallGradient, small, smallValues, blockMoves, origin] = arrays.slice(6);
-  const ballRows = createBallRows(workspace, block, maxRank);
-  const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
-  const solver = createSmoothedSolver(form);
-  const projected = new Float64Array(K * d);
-  const frame = createFrame(n, block, K, maxRank);
-  const { state, lengths, spread, labels: blockLabels, margins: blockMargins } = frame;
+  const ballRows: BallRows = createBallRows(workspace, block, maxRank);
+  return {
+    ...{ workspace, vectors, points, products, half, coordinates, basis },
+    ...{ stacked, smallGradient, small, smallValues, blockMoves, origin, ballRows },
+    projected: new Float64Array(K * d),
+  };
+}
 
-  let network: { readonly signs: Float64Array; readonly size: number } = { signs: new Float64Array(0), size: 0 };
+export class MovingObjective extends BlockObjective {
+  private readonly span: Span;
+  private readonly memory: Memory;
+  private readonly form: { rank: number; eigenvalues: Float64Array; linear: Float64Array; constant: number };
+  private readonly solver: SmoothedSolver;
+  private network: { readonly signs: Float64Array; readonly size: number } = { signs: new Float64Array(0), size: 0 };
+
+  constructor(
+    problem: ObjectiveProblem,
+    private readonly set: MoveSet,
+  ) {
+    const { dimension, maxNeurons, buffers } = problem.data;
+    const span = allocateSpan(maxNeurons, dimension);
+    const maxRank = span.stride;
+    super(problem, buffers.blockRows, maxRank);
+    this.span = span;
+    this.memory = allocate(problem, span);
+    this.form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
+    this.solver = createSmoothedSolver(this.form);
+  }
 
   /** Eigenbasis of the directions that the adversary sees; -1 when the eigenproblem failed. */
-  function decompose(neurons: Float64Array, signs: Float64Array, count: number): number {
-    network = { signs, size: count };
+  protected override decompose(neurons: Float64Array, signs: Float64Array, count: number): number {
+    const { span, form, set, lengths } = this;
+    const { workspace, vectors, projected, small, smallValues, basis, coordinates } = this.memory;
+    const { dimension: d, buffers } = this.problem.data;
+    const { basis: displacements } = buffers;
+    const { a } = this.problem.activation;
+    this.network = { signs, size: count };
     vectors.set(neurons.subarray(0, count * d));
     projected.set(neurons.subarray(0, count * d));
     projectRows(set, projected, count);
@@ -79,14 +102,18 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
         coordinates[j * rank + k] = sum;
       }
     }
-    refreshGaps(solver);
+    refreshGaps(this.solver);
     return rank;
   }
 
   /** Attacks `count` samples of the list from position `from`. */
-  function attackBlock(from: number, count: number, smoothing: Smoothing): void {
-    const { chosen, variances } = frame;
-    const { signs, size } = network;
+  protected override attackBlock(from: number, count: number, smoothing: Smoothing): void {
+    const { chosen, variances, form, lengths, state, labels, margins } = this;
+    const { workspace, points, vectors, products, half, coordinates, origin, blockMoves, ballRows } = this.memory;
+    const { data, radius, activation } = this.problem;
+    const { dimension: d, buffers } = data;
+    const { a, b, c } = activation;
+    const { signs, size } = this.network;
     const { rank } = form;
     data.rows.gather(chosen, from, count, points);
     workspace.gemm(false, true, count, size, d, 1, points, d, vectors, d, 0, products, size);
@@ -98,43 +125,50 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
         score += signs[j] * (along * (a * along + b * lengths[j]) + c * lengths[j] * lengths[j]);
         products[p] = signs[j] * (a * along + 0.5 * b * lengths[j]);
       }
-      blockMargins[t] = score;
-      blockLabels[t] = labels[chosen[from + t]];
+      margins[t] = score;
     }
+    this.loadLabels(from, count);
     if (rank > 0) workspace.gemm(false, false, count, rank, size, 1, products, size, coordinates, rank, 0, half, rank);
     const slopes = half;
     for (let p = 0; p < count * rank; p++) slopes[p] *= 2;
     if (!state.variances) {
       ballRows.solveOwn(
-        ...([form, origin, slopes, blockMargins, count, blockLabels, radius, trainingTolerance, blockMoves] as const),
+        ...([form, origin, slopes, margins, count, labels, radius, trainingTolerance, blockMoves] as const),
       );
-      for (let t = 0; t < count; t++) blockMargins[t] = ballRows.values[t];
+      for (let t = 0; t < count; t++) margins[t] = ballRows.values[t];
     }
     for (let t = 0; variances && state.variances && t < count; t++) {
       for (let k = 0; k < rank; k++) form.linear[k] = slopes[t * rank + k];
-      form.constant = blockMargins[t];
+      form.constant = margins[t];
       const [first, end] = [t * rank, (t + 1) * rank];
       const own = {
-        value: blockMargins.subarray(t, t + 1),
+        value: margins.subarray(t, t + 1),
         perturbation: blockMoves.subarray(first, end),
         variances: variances.subarray(first, end),
       };
-      solveSmoothedRows(solver, origin, blockLabels.subarray(t, t + 1), 1, radius, smoothing.mu, smoothing.rho, own);
+      solveSmoothedRows(this.solver, origin, labels.subarray(t, t + 1), 1, radius, smoothing.mu, smoothing.rho, own);
     }
-    scatterRows(blockMoves, moves, frame, from, count, rank);
-    if (variances && state.variances) scatterRows(variances, state.variances, frame, from, count, rank);
-    for (let t = 0; t < count; t++) state.margins[chosen[from + t]] = blockMargins[t];
+    this.scatter(blockMoves, buffers.moves, from, count);
+    if (variances && state.variances) this.scatter(variances, state.variances, from, count);
   }
 
-  function addMoments(from: number, count: number, neurons: number): number {
-    const rank = form.rank;
+  protected override startMoments(neurons: number): void {
+    const { stacked, smallGradient } = this.memory;
+    stacked.fill(0, 0, (neurons + 1) * this.problem.data.dimension);
+    smallGradient.fill(0, 0, (neurons + 1) * this.form.rank);
+  }
+
+  protected override addMoments(from: number, count: number, neurons: number): number {
+    const { workspace, points, vectors, products, blockMoves, coordinates, stacked, smallGradient } = this.memory;
+    const { dimension: d } = this.problem.data;
+    const { rank } = this.form;
     const width = neurons + 1;
     // v_j'(x_i + D_i) = v_j'x_i + step_i'e_j
     workspace.gemm(false, true, count, neurons, d, 1, points, d, vectors, d, 0, products, width);
     if (rank > 0) {
       workspace.gemm(false, true, count, neurons, rank, 1, blockMoves, rank, coordinates, rank, 1, products, width);
     }
-    const constant = weighProducts(frame, products, from, count, neurons);
+    const constant = this.weigh(products, from, count, neurons);
     workspace.gemm(true, false, width, d, count, 1, products, width, points, d, 1, stacked, d);
     if (rank > 0) {
       workspace.gemm(true, false, width, rank, count, 1, products, width, blockMoves, rank, 1, smallGradient, rank);
@@ -142,15 +176,20 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
     return constant;
   }
 
-  function writeGradient(
+  protected override writeGradient(
     neurons: Float64Array,
     signs: Float64Array,
     count: number,
     constant: number,
     gradient: Float64Array,
   ): void {
-    const rank = form.rank;
-    if (state.variances) {
+    const { workspace, basis, coordinates, stacked, smallGradient } = this.memory;
+    const { data, activation, beta } = this.problem;
+    const { dimension: d } = data;
+    const { a, b, c } = activation;
+    const { spread, lengths } = this;
+    const { rank } = this.form;
+    if (this.state.variances) {
       for (let j = 0; j < count; j++) {
         for (let k = 0; k < rank; k++) smallGradient[j * rank + k] += spread[k] * coordinates[j * rank + k];
       }
@@ -170,15 +209,4 @@ export function createMovingObjective(problem: ObjectiveProblem, set: MoveSet): 
       }
     }
   }
-
-  return blockObjective(problem, frame, {
-    decompose,
-    attackBlock,
-    startMoments(count) {
-      stacked.fill(0, 0, (count + 1) * d);
-      smallGradient.fill(0, 0, (count + 1) * form.rank);
-    },
-    addMoments,
-    writeGradient,
-  });
 }

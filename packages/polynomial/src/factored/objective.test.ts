@@ -4,7 +4,7 @@ import { batch, normals, randomSigns } from "../../test/support.js";
 import { paperActivation } from "../activation.js";
 import { quadraticFromNeurons } from "../quadratic.js";
 import { robustObjective } from "../robustObjective.js";
-import { createLbfgs } from "./lbfgs.js";
+import { Lbfgs } from "./lbfgs.js";
 import { createObjective } from "./objective.js";
 import { prepareTrainingData } from "./trainingData.js";
 
@@ -95,7 +95,7 @@ test("a smoothed attack stays in the ball in the mean", () => {
 });
 
 test("L-BFGS reaches the minimum of a strictly convex quadratic and of the Rosenbrock valley", () => {
-  const lbfgs = createLbfgs(10);
+  const lbfgs = new Lbfgs(10);
   const x = Float64Array.from({ length: 10 }, (_, i) => i - 4);
   const bowl = (at: Float64Array, gradient: Float64Array) => {
     let value = 0;

@@ -9,10 +9,10 @@
 import type { Activation } from "../activation.js";
 import type { MoveSet } from "../moveSet.js";
 import { trainingTolerance } from "../worstCase/ballRows.js";
-import { allocateSpan, orthonormalise } from "../worstCase/span.js";
-import { blockObjective, createFrame, scatterRows, weighProducts } from "./blockObjective.js";
-import { createMovingObjective } from "./movingObjective.js";
-import { createSmoothedSolver, refreshGaps, solveSmoothedRows } from "./smoothedTrustRegion.js";
+import { allocateSpan, orthonormalise, type Span } from "../worstCase/span.js";
+import { BlockObjective } from "./blockObjective.js";
+import { MovingObjective } from "./movingObjective.js";
+import { createSmoothedSolver, refreshGaps, type SmoothedSolver, solveSmoothedRows } from "./smoothedTrustRegion.js";
 import type { TrainingData } from "./trainingData.js";
 
 export interface ObjectiveProblem {
@@ -72,21 +72,32 @@ export interface Objective {
 }
 
 export function createObjective(problem: ObjectiveProblem): Objective {
-  if (problem.set) return createMovingObjective(problem, problem.set);
-  const { data, labels, radius, beta, activation } = problem;
-  const { samples: n, dimension: d, maxNeurons } = data;
-  const { workspace, blockRows, points, rotated, blockMoves, products, ballRows } = data.buffers;
-  const { moves, basis, small, smallValues, gradient: stacked, smallGradient, coordinates } = data.buffers;
-  const span = allocateSpan(maxNeurons, d);
-  const maxRank = span.stride;
-  const form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
-  const solver = createSmoothedSolver(form);
-  const smallLinear = new Float64Array(maxRank);
-  const frame = createFrame(n, blockRows, maxNeurons, maxRank);
-  const { state, lengths, spread, labels: blockLabels, margins: blockMargins } = frame;
+  return problem.set ? new MovingObjective(problem, problem.set) : new BallObjective(problem);
+}
+
+class BallObjective extends BlockObjective {
+  private readonly span: Span;
+  private readonly form: { rank: number; eigenvalues: Float64Array; linear: Float64Array; constant: number };
+  private readonly solver: SmoothedSolver;
+  private readonly smallLinear: Float64Array;
+
+  constructor(problem: ObjectiveProblem) {
+    const { dimension, maxNeurons, buffers } = problem.data;
+    const span = allocateSpan(maxNeurons, dimension);
+    const maxRank = span.stride;
+    super(problem, buffers.blockRows, maxRank);
+    this.span = span;
+    this.form = { rank: 0, eigenvalues: new Float64Array(maxRank), linear: new Float64Array(maxRank), constant: 0 };
+    this.solver = createSmoothedSolver(this.form);
+    this.smallLinear = new Float64Array(maxRank);
+  }
 
   /** Span of the neurons, its eigenbasis, and the neurons' coordinates in it. */
-  function decompose(neurons: Float64Array, signs: Float64Array, count: number): number {
+  protected override decompose(neurons: Float64Array, signs: Float64Array, count: number): number {
+    const { span, form, smallLinear, lengths, problem } = this;
+    const { dimension: d, buffers } = problem.data;
+    const { workspace, small, smallValues, basis, coordinates } = buffers;
+    const { a, b, c } = problem.activation;
     orthonormalise(neurons, count, d, span);
     const rank = span.rank;
     small.fill(0, 0, rank * rank);
@@ -97,13 +108,13 @@ export function createObjective(problem: ObjectiveProblem): Objective {
       let square = 0;
       for (let k = 0; k < rank; k++) square += span.coordinates[row + k] ** 2;
       lengths[j] = Math.sqrt(square);
-      form.constant += activation.c * signs[j] * square;
-      const slope = activation.b * signs[j] * lengths[j];
-      const curvature = activation.a * signs[j];
+      form.constant += c * signs[j] * square;
+      const slope = b * signs[j] * lengths[j];
+      const curvature = a * signs[j];
       for (let k = 0; k < rank; k++) {
-        const c = span.coordinates[row + k];
-        smallLinear[k] += slope * c;
-        for (let l = 0; l <= k; l++) small[k * rank + l] += curvature * c * span.coordinates[row + l];
+        const along = span.coordinates[row + k];
+        smallLinear[k] += slope * along;
+        for (let l = 0; l <= k; l++) small[k * rank + l] += curvature * along * span.coordinates[row + l];
       }
     }
     for (let k = 0; k < rank; k++) for (let l = 0; l < k; l++) small[l * rank + k] = small[k * rank + l];
@@ -123,55 +134,69 @@ export function createObjective(problem: ObjectiveProblem): Objective {
     }
     for (let j = 0; j < count; j++) {
       for (let k = 0; k < rank; k++) {
-        let c = 0;
-        for (let m = 0; m < rank; m++) c += small[k * rank + m] * span.coordinates[j * span.stride + m];
-        coordinates[j * rank + k] = c;
+        let sum = 0;
+        for (let m = 0; m < rank; m++) sum += small[k * rank + m] * span.coordinates[j * span.stride + m];
+        coordinates[j * rank + k] = sum;
       }
     }
-    refreshGaps(solver);
+    refreshGaps(this.solver);
     return rank;
   }
 
-  function attackBlock(from: number, count: number, { mu, rho }: Smoothing): void {
-    const { chosen, variances } = frame;
+  protected override attackBlock(from: number, count: number, { mu, rho }: Smoothing): void {
+    const { chosen, variances, form, labels, margins, state } = this;
+    const { data, radius } = this.problem;
+    const { workspace, points, rotated, blockMoves, basis, ballRows, moves } = data.buffers;
+    const { dimension: d } = data;
     const { rank } = form;
     data.rows.gather(chosen, from, count, points);
-    for (let t = 0; t < count; t++) blockLabels[t] = labels[chosen[from + t]];
+    this.loadLabels(from, count);
     if (rank > 0) workspace.gemm(false, true, count, rank, d, 1, points, d, basis, d, 0, rotated, rank);
     if (state.variances && variances) {
-      const results = { value: blockMargins, perturbation: blockMoves, variances };
-      solveSmoothedRows(solver, rotated, blockLabels, count, radius, mu, rho, results);
-      scatterRows(variances, state.variances, frame, from, count, rank);
+      const results = { value: margins, perturbation: blockMoves, variances };
+      solveSmoothedRows(this.solver, rotated, labels, count, radius, mu, rho, results);
+      this.scatter(variances, state.variances, from, count);
     } else {
-      ballRows.solve(form, rotated, count, blockLabels, radius, trainingTolerance, blockMoves);
-      for (let t = 0; t < count; t++) blockMargins[t] = ballRows.values[t];
+      ballRows.solve(form, rotated, count, labels, radius, trainingTolerance, blockMoves);
+      for (let t = 0; t < count; t++) margins[t] = ballRows.values[t];
     }
-    scatterRows(blockMoves, moves, frame, from, count, rank);
-    for (let t = 0; t < count; t++) state.margins[chosen[from + t]] = blockMargins[t];
+    this.scatter(blockMoves, moves, from, count);
   }
 
-  function addMoments(from: number, count: number, neurons: number): number {
-    const { rank } = form;
+  protected override startMoments(neurons: number): void {
+    const { gradient, smallGradient } = this.problem.data.buffers;
+    gradient.fill(0, 0, (neurons + 1) * this.problem.data.dimension);
+    smallGradient.fill(0, 0, (neurons + 1) * this.form.rank);
+  }
+
+  protected override addMoments(from: number, count: number, neurons: number): number {
+    const { dimension: d, buffers } = this.problem.data;
+    const { workspace, rotated, blockMoves, coordinates, products, points, gradient, smallGradient } = buffers;
+    const { rank } = this.form;
     const width = neurons + 1;
     // z_i in the span, then v_j'z_i.
     for (let t = 0, end = count * rank; t < end; t++) rotated[t] += blockMoves[t];
     workspace.gemm(false, true, count, neurons, rank, 1, rotated, rank, coordinates, rank, 0, products, width);
-    const constant = weighProducts(frame, products, from, count, neurons);
-    workspace.gemm(true, false, width, d, count, 1, products, width, points, d, 1, stacked, d);
+    const constant = this.weigh(products, from, count, neurons);
+    workspace.gemm(true, false, width, d, count, 1, products, width, points, d, 1, gradient, d);
     workspace.gemm(true, false, width, rank, count, 1, products, width, blockMoves, rank, 1, smallGradient, rank);
     return constant;
   }
 
-  function writeGradient(
+  protected override writeGradient(
     neurons: Float64Array,
     signs: Float64Array,
     count: number,
     constant: number,
     gradient: Float64Array,
   ): void {
-    const { rank } = form;
+    const { data, activation, beta } = this.problem;
+    const { dimension: d, buffers } = data;
+    const { workspace, basis, coordinates, gradient: stacked, smallGradient } = buffers;
+    const { spread, lengths } = this;
+    const { rank } = this.form;
     const width = count + 1;
-    if (state.variances) {
+    if (this.state.variances) {
       for (let j = 0; j < count; j++) {
         for (let k = 0; k < rank; k++) smallGradient[j * rank + k] += spread[k] * coordinates[j * rank + k];
       }
@@ -193,15 +218,4 @@ export function createObjective(problem: ObjectiveProblem): Objective {
       }
     }
   }
-
-  return blockObjective(problem, frame, {
-    decompose,
-    attackBlock,
-    startMoments(count) {
-      stacked.fill(0, 0, (count + 1) * d);
-      smallGradient.fill(0, 0, (count + 1) * form.rank);
-    },
-    addMoments,
-    writeGradient,
-  });
 }

@@ -21,21 +21,28 @@ export function everyRow(samples: number): Int32Array {
 }
 
 export function rowsOf({ data, shape }: NumericBatch): RowSource {
-  const [samples, d] = shape as [number, number];
-  return {
-    samples,
-    dimension: d,
-    gather(indices, from, count, target) {
-      // Runs of consecutive rows in one copy each.
-      for (let t = 0; t < count; ) {
-        const first = indices[from + t];
-        let run = 1;
-        while (t + run < count && indices[from + t + run] === first + run) run++;
-        target.set(data.subarray(first * d, (first + run) * d), t * d);
-        t += run;
-      }
-    },
-  };
+  const [samples, dimension] = shape as [number, number];
+  return new MemoryRows(data, samples, dimension);
+}
+
+class MemoryRows implements RowSource {
+  constructor(
+    private readonly data: NumericBatch["data"],
+    readonly samples: number,
+    readonly dimension: number,
+  ) {}
+
+  gather(indices: Int32Array, from: number, count: number, target: Float64Array): void {
+    const { data, dimension: d } = this;
+    // Runs of consecutive rows in one copy each.
+    for (let t = 0; t < count; ) {
+      const first = indices[from + t];
+      let run = 1;
+      while (t + run < count && indices[from + t + run] === first + run) run++;
+      target.set(data.subarray(first * d, (first + run) * d), t * d);
+      t += run;
+    }
+  }
 }
 
 /** `count` of the indices 0 .. n - 1, ascending, one from each of as many equal parts, at places no period of the data meets. */

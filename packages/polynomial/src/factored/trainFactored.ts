@@ -7,7 +7,7 @@ import { candidates, type Violations } from "./candidates.js";
 import { constantPair, type Verdict } from "./constantPair.js";
 import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredStatus } from "./contracts.js";
 import { createDualSearch } from "./dualSearch.js";
-import { createLbfgs } from "./lbfgs.js";
+import { Lbfgs } from "./lbfgs.js";
 import { createMaster } from "./master.js";
 import { unmatched } from "./matchClasses.js";
 import { createObjective, type ObjectiveProblem, type Smoothing } from "./objective.js";
@@ -96,7 +96,7 @@ export function trainFactored(
   const objective = createObjective(problem);
   const master = createMaster(problem, () => (stuck ? keptAttacks : 0));
   const dualSearch = createDualSearch(problem, certifier, master, extraDirections, tolerance);
-  const lbfgs = createLbfgs(maxNeurons * d);
+  const lbfgs = new Lbfgs(maxNeurons * d);
   let neurons = new Float64Array(maxNeurons * d);
   let signs = new Float64Array(maxNeurons);
   let count = 0;

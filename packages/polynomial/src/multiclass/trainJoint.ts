@@ -7,7 +7,7 @@
 
 import { throwIfAborted } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
-import { createLbfgs } from "../factored/lbfgs.js";
+import { Lbfgs } from "../factored/lbfgs.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
 import type {
   Adversary,
@@ -86,7 +86,7 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   const master = createSizeMaster(adversary, loss, kappa, beta, Math.min(1e-4, 0.02 * settings.tolerance), kernels);
-  const lbfgs = createLbfgs(capacity * d);
+  const lbfgs = new Lbfgs(capacity * d);
   const objective = createJointObjective(adversary, directions, loss, kappa, beta);
   const { margins, moments } = objective;
   const means = createDualMeans(d, blocks, (of, mass) => boundOf(of, mass).bound);
