@@ -8,7 +8,7 @@ import { constantPair, type Verdict } from "./constantPair.js";
 import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredStatus } from "./contracts.js";
 import { createDualSearch } from "./dualSearch.js";
 import { Lbfgs } from "./lbfgs.js";
-import { createMaster } from "./master.js";
+import { Master } from "./master.js";
 import { unmatched } from "./matchClasses.js";
 import { createObjective, type ObjectiveProblem, type Smoothing } from "./objective.js";
 import { everyRow } from "./rowSource.js";
@@ -94,7 +94,7 @@ export function trainFactored(
   const gapNow = () => (best - lower) / Math.max(best, Number.MIN_VALUE);
   const solved = () => gapNow() <= tolerance;
   const objective = createObjective(problem);
-  const master = createMaster(problem, () => (stuck ? keptAttacks : 0));
+  const master = new Master(problem, () => (stuck ? keptAttacks : 0));
   const dualSearch = createDualSearch(problem, certifier, master, extraDirections, tolerance);
   const lbfgs = new Lbfgs(maxNeurons * d);
   let neurons = new Float64Array(maxNeurons * d);
