@@ -9,7 +9,8 @@
 import { workspaceSize } from "@worstcase/linalg";
 import type { AttackPart } from "../certificate.js";
 import { differences, extendBasis, type SignedMoments } from "./classDifferences.js";
-import { heavierExcess, type MatchedSamples, matchClasses, type Potential, widened } from "./matchClasses.js";
+import { heavierExcess, matchClasses } from "./matchClasses.js";
+import { type MatchedSamples, type Potential, widened } from "./matchSteps.js";
 import type { ObjectiveProblem } from "./objective.js";
 import { everyRow, spreadIndices } from "./rowSource.js";
 
