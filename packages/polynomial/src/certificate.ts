@@ -11,6 +11,7 @@ import { checkFinite, type NumericBatch, ShapeError } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import type { Activation } from "./activation.js";
 import {
+  type AttackMemory,
   addSpread,
   allocate,
   attackLength,
@@ -26,7 +27,7 @@ import { checkNumber, checkPoints, checkSignLabels, type SignLabels } from "./in
 import { type LossName, lossShape } from "./marginLoss.js";
 import { createMomentSums, type MomentSums, momentSumsPay } from "./momentSums.js";
 import { type MoveOptions, type MoveSet, moveSetOf } from "./moveSet.js";
-import { createSphereSolver, type SphereExtremes } from "./sphere.js";
+import { createSphereSolver, type SphereExtremes, type SphereSolver } from "./sphere.js";
 import { unitRoundoff } from "./worstCase/rotatedForm.js";
 
 /** One attack per sample: a displacement, and optionally a spread around it (a moment matrix instead of a point). */
@@ -191,83 +192,97 @@ export function wholePart({ attack, weights }: Pick<CertificateInput, "attack" |
 
 /** Reusable memory for certificates of one dimension; arguments are not checked again. */
 export function createCertifier(dimension: number, kernels: Kernels): Certifier {
-  const d = dimension;
-  const sphere = createSphereSolver(d, kernels);
-  const linear = new Float64Array(d);
-  const slope = new Float64Array(d);
-  let memory = allocate(kernels, d, 0);
-  let exactSums: MomentSums | null = null;
+  return new MomentCertifier(dimension, kernels);
+}
+
+/** A class, so that it stays compiled from one fit to the next. */
+class MomentCertifier implements Certifier {
+  private readonly sphere: SphereSolver;
+  private readonly linear: Float64Array;
+  private readonly slope: Float64Array;
+  private memory: AttackMemory;
+  private exactSums: MomentSums | null = null;
+
+  constructor(
+    private readonly dimension: number,
+    private readonly kernels: Kernels,
+  ) {
+    this.sphere = createSphereSolver(dimension, kernels);
+    this.linear = new Float64Array(dimension);
+    this.slope = new Float64Array(dimension);
+    this.memory = allocate(kernels, dimension, 0);
+  }
+
+  moments(input: CertifierInput): DualMoments {
+    const { moment, sums } = this.gather(input);
+    return { moment, linear: this.linear, constant: sums.constant, weightSum: sums.weights };
+  }
+
+  certify(input: CertifierInput): DetailedCertificate {
+    const { dimension: d, linear, slope } = this;
+    const { hingeWeights, beta, activation, loss = "hinge", required, targets } = input;
+    const { moment, weights, sums, precise, samples: n, shape } = this.gather(input);
+    const { a, b, c } = activation;
+    const { constant, weights: weightSum, squares: squareSum } = sums;
+    const samples = Math.max(n, sums.entries);
+    const extremes = this.sphere.solve(moment, slope, c * constant);
+    // Rounding of the sums, as a bound on |h|: of each term, or with exact products only of what is left after cancellation.
+    const sizes = a * squareSum + Math.abs(b) * Math.sqrt(squareSum * weightSum) + Math.abs(c) * weightSum;
+    const steps = 4 * (samples + d + 16) * unitRoundoff;
+    const left = length(moment) + length(slope) + Math.abs(c * constant);
+    const summed = precise ? 32 * unitRoundoff * (d * left + steps * sizes) : steps * sizes;
+    const error = summed + steps * a * sums.spreads;
+    const largest = extremes.maximum.bound + error;
+    const largestNegative = -extremes.minimum.bound + error;
+    const dual = Math.max(largest, largestNegative);
+    const value =
+      loss === "squared"
+        ? bestSquaredScaling(weights, hingeWeights, targets as Float64Array, beta / dual)
+        : bestScaling(shape, weights, hingeWeights, required, weightSum, beta / dual);
+    const bound = value * (1 - 4 * (samples + 8) * unitRoundoff);
+    const lower = Number.isFinite(bound) ? Math.max(0, bound) : 0;
+    return { lowerBound: lower, largest, largestNegative, weightSum, extremes, moment, linear, constant };
+  }
 
   /** Sums over all parts into `memory.moment`, `linear` and `slope`. */
-  function gather({
-    points,
-    labels,
-    radius,
-    parts,
-    hingeWeights,
-    beta,
-    activation,
-    loss = "hinge",
-    ...rest
-  }: CertifierInput) {
-    const { required, set = null } = rest;
+  private gather(input: CertifierInput) {
+    const { dimension: d, linear, slope } = this;
+    const { points, labels, radius, parts, hingeWeights, beta, activation, loss = "hinge" } = input;
+    const { required, set = null } = input;
     const source = "gather" in points ? points : rowsOf(points);
     const n = source.samples;
     const shape = lossShape(loss);
     const weights = new Float64Array(n);
-    for (const part of parts) {
-      for (let t = 0; t < part.samples.length; t++) weights[part.samples[t]] += Math.max(0, part.weights[t]);
-    }
+    for (const part of parts) addWeights(weights, part);
     const largestRank = Math.max(...parts.map(({ attack }) => (attack.basis ? attack.basis.length / d : 0)));
-    if (largestRank > memory.rank) memory = allocate(kernels, d, Math.max(largestRank, 2 * memory.rank));
+    if (largestRank > this.memory.rank) {
+      this.memory = allocate(this.kernels, d, Math.max(largestRank, 2 * this.memory.rank));
+    }
+    const { memory } = this;
     const { moment } = memory;
     moment.fill(0);
     linear.fill(0);
     const { a, b } = activation;
     const cap = (i: number) => largestWeight(shape, hingeWeights, required, i);
     const exactly = !("gather" in points) && momentSumsPay(points.data, d, weights, cap, a, beta);
-    const precise = exactly ? (exactSums ??= createMomentSums(d)) : null;
+    const precise = exactly ? (this.exactSums ??= createMomentSums(d)) : null;
     precise?.clear();
     const sums = { constant: 0, weights: 0, squares: 0, spreads: 0, entries: 0 };
     const moments: Moments = { memory, source, labels, radius, linear, precise, sums, total: weights, cap, set };
     for (const part of parts) addPart(part, moments);
     if (precise) sums.constant = precise.addTo(moment, linear);
-    for (let i = 0; i < d * d; i++) moment[i] *= a;
-    for (let l = 0; l < d; l++) slope[l] = b * linear[l];
+    scaleInto(moment, a, moment, d * d);
+    scaleInto(slope, b, linear, d);
     return { moment, weights, sums, precise, samples: n, shape };
   }
+}
 
-  return {
-    moments(input) {
-      const { moment, sums } = gather(input);
-      return { moment, linear, constant: sums.constant, weightSum: sums.weights };
-    },
+function addWeights(total: Float64Array, { samples, weights }: AttackPart): void {
+  for (let t = 0; t < samples.length; t++) total[samples[t]] += Math.max(0, weights[t]);
+}
 
-    certify(input) {
-      const { hingeWeights, beta, activation, loss = "hinge", required, targets } = input;
-      const { moment, weights, sums, precise, samples: n, shape } = gather(input);
-      const { a, b, c } = activation;
-      const { constant, weights: weightSum, squares: squareSum } = sums;
-      const samples = Math.max(n, sums.entries);
-      const extremes = sphere.solve(moment, slope, c * constant);
-      // Rounding of the sums, as a bound on |h|: of each term, or with exact products only of what is left after cancellation.
-      const sizes = a * squareSum + Math.abs(b) * Math.sqrt(squareSum * weightSum) + Math.abs(c) * weightSum;
-      const steps = 4 * (samples + d + 16) * unitRoundoff;
-      const left = length(moment) + length(slope) + Math.abs(c * constant);
-      const summed = precise ? 32 * unitRoundoff * (d * left + steps * sizes) : steps * sizes;
-      const error = summed + steps * a * sums.spreads;
-      const largest = extremes.maximum.bound + error;
-      const largestNegative = -extremes.minimum.bound + error;
-      const dual = Math.max(largest, largestNegative);
-      const value =
-        loss === "squared"
-          ? bestSquaredScaling(weights, hingeWeights, targets as Float64Array, beta / dual)
-          : bestScaling(shape, weights, hingeWeights, required, weightSum, beta / dual);
-      const bound = value * (1 - 4 * (samples + 8) * unitRoundoff);
-      const lower = Number.isFinite(bound) ? Math.max(0, bound) : 0;
-      return { lowerBound: lower, largest, largestNegative, weightSum, extremes, moment, linear, constant };
-    },
-  };
+function scaleInto(target: Float64Array, factor: number, source: Float64Array, count: number): void {
+  for (let i = 0; i < count; i++) target[i] = factor * source[i];
 }
 
 /** What the moments of the parts are added to. */
@@ -294,7 +309,7 @@ function weightOf(part: AttackPart, t: number, { total, cap }: Moments): number 
   return total[i] > most ? most * (part.weights[t] / total[i]) : part.weights[t];
 }
 
-/** Adds the moments of one part. Not a closure of `certify`: it is compiled once. */
+/** Adds the moments of one part. */
 function addPart(part: AttackPart, moments: Moments): void {
   const { memory, source, labels, radius, linear, precise, sums, set } = moments;
   const { workspace, moment, rows, gathered } = memory;

@@ -37,44 +37,76 @@ export function sphereExtremes(
 }
 
 export function createSphereSolver(dimension: number, kernels: Kernels): SphereSolver {
-  const d = dimension;
-  const workspace = kernels.workspace(workspaceSize(d * d, d * d, d * d, d));
-  const vectors = workspace.float64(d * d);
-  const scaled = workspace.float64(d * d);
-  const product = workspace.float64(d * d);
-  const values = workspace.float64(d);
-  const half = new Float64Array(d);
-  const coordinates = new Float64Array(d);
-  return {
-    solve(matrix, linear, constant) {
-      vectors.set(matrix.subarray(0, d * d));
-      const failed = workspace.syevd(d, vectors, d, values) !== 0;
-      const error = failed
-        ? { residual: Number.POSITIVE_INFINITY, defect: 0 }
-        : decompositionError(workspace, d, matrix, vectors, values, scaled, product);
-      let size = 0;
-      for (let k = 0; k < d; k++) {
-        let dot = 0;
-        for (let l = 0; l < d; l++) dot += vectors[k * d + l] * linear[l];
-        half[k] = 0.5 * dot;
-        size += linear[k] * linear[k];
-      }
-      const slope = Math.sqrt(size) * (error.defect + 4 * (d + 4) * unitRoundoff * Math.sqrt(d));
-      const side = (sign: 1 | -1): SphereExtreme => {
-        const top = extreme(values, half, sign, coordinates);
-        const point = new Float64Array(d);
-        for (let k = 0; k < d; k++) {
-          const weight = coordinates[k];
-          if (weight !== 0) for (let l = 0; l < d; l++) point[l] += weight * vectors[k * d + l];
-        }
-        normalise(point);
-        const rounding = 4 * (d + 8) * unitRoundoff * (Math.abs(top) + Math.sqrt(size) + Math.abs(constant));
-        const margin = 2 * (error.residual + slope + rounding);
-        return { bound: sign * (top + margin) + constant, point };
-      };
-      return { maximum: side(1), minimum: side(-1), eigenvalues: values, eigenvectors: vectors };
-    },
-  };
+  return new EigenSphere(dimension, kernels);
+}
+
+/** A class, so that it stays compiled from one solver to the next. */
+class EigenSphere implements SphereSolver {
+  private readonly workspace: Workspace;
+  private readonly vectors: Float64Array;
+  private readonly scaled: Float64Array;
+  private readonly product: Float64Array;
+  private readonly values: Float64Array;
+  private readonly half: Float64Array;
+  private readonly coordinates: Float64Array;
+
+  constructor(
+    private readonly dimension: number,
+    kernels: Kernels,
+  ) {
+    const d = dimension;
+    const sizes = [d * d, d * d, d * d, d];
+    const workspace = kernels.workspace(workspaceSize(...sizes));
+    [this.vectors, this.scaled, this.product, this.values] = sizes.map((size) => workspace.float64(size));
+    this.workspace = workspace;
+    this.half = new Float64Array(d);
+    this.coordinates = new Float64Array(d);
+  }
+
+  solve(matrix: Float64Array, linear: Float64Array, constant: number): SphereExtremes {
+    const { dimension: d, workspace, vectors, scaled, product, values, half } = this;
+    vectors.set(matrix.subarray(0, d * d));
+    const failed = workspace.syevd(d, vectors, d, values) !== 0;
+    const error = failed
+      ? { residual: Number.POSITIVE_INFINITY, defect: 0 }
+      : decompositionError(workspace, d, matrix, vectors, values, scaled, product);
+    const size = halfProducts(half, vectors, linear);
+    const slope = size * (error.defect + 4 * (d + 4) * unitRoundoff * Math.sqrt(d));
+    const allowance = error.residual + slope;
+    return {
+      maximum: this.side(1, size, constant, allowance),
+      minimum: this.side(-1, size, constant, allowance),
+      eigenvalues: values,
+      eigenvectors: vectors,
+    };
+  }
+
+  /** The extreme of one sign; `size` is ||g||, `allowance` what the decomposition may be wrong by. */
+  private side(sign: 1 | -1, size: number, constant: number, allowance: number): SphereExtreme {
+    const { dimension: d, vectors, values, half, coordinates } = this;
+    const top = extreme(values, half, sign, coordinates);
+    const point = new Float64Array(d);
+    for (let k = 0; k < d; k++) {
+      const weight = coordinates[k];
+      if (weight !== 0) for (let l = 0; l < d; l++) point[l] += weight * vectors[k * d + l];
+    }
+    normalise(point);
+    const rounding = 4 * (d + 8) * unitRoundoff * (Math.abs(top) + size + Math.abs(constant));
+    return { bound: sign * (top + 2 * (allowance + rounding)) + constant, point };
+  }
+}
+
+/** half_k = v_k'g / 2; returns ||g||. */
+function halfProducts(half: Float64Array, vectors: Float64Array, linear: Float64Array): number {
+  const d = half.length;
+  let size = 0;
+  for (let k = 0; k < d; k++) {
+    let dot = 0;
+    for (let l = 0; l < d; l++) dot += vectors[k * d + l] * linear[l];
+    half[k] = 0.5 * dot;
+    size += linear[k] * linear[k];
+  }
+  return Math.sqrt(size);
 }
 
 /** Upper bound of max over ||u|| = 1 of sign (sum e_k u_k^2 + 2 sum half_k u_k); writes the maximiser. */

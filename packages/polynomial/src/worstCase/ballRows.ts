@@ -48,55 +48,72 @@ export function ballRowsSizes(block: number, maxRank: number): number[] {
 }
 
 export function createBallRows(workspace: Workspace, block: number, maxRank: number): BallRows {
-  const arrays = ballRowsSizes(block, maxRank).map((size) => workspace.float64(size));
-  const [h, shared, own, signs, work, values, multipliers] = arrays;
-  const load = (form: Pick<SharedForm, "rank" | "eigenvalues">, count: number, labels: ArrayLike<number>) => {
-    for (let k = 0; k < form.rank; k++) h[k] = form.eigenvalues[k];
-    for (let i = 0; i < count; i++) signs[i] = labels[i];
-  };
-  return {
-    values,
-    multipliers,
-    solve(form, rotated, count, labels, radius, tolerance, moves) {
-      const { rank: n } = form;
-      load(form, count, labels);
-      for (let k = 0; k < n; k++) shared[k] = form.linear[k];
-      own[0] = form.constant;
-      workspace.ballMinima({
-        ...{
-          rows: count,
-          n,
-          x: rotated,
-          ldx: n,
-          h,
-          l: shared,
-          ldl: 0,
-          constants: own,
-          perSampleConstants: false,
-          signs,
-        },
-        ...{ radius, tolerance, work, values, multipliers, moves: moves ?? undefined, ldm: n },
-      });
-    },
-    solveOwn(form, rotated, slopes, constants, count, labels, radius, tolerance, moves) {
-      const { rank: n } = form;
-      load(form, count, labels);
-      for (let i = 0; i < count; i++) own[i] = constants[i];
-      workspace.ballMinima({
-        ...{
-          rows: count,
-          n,
-          x: rotated,
-          ldx: n,
-          h,
-          l: slopes,
-          ldl: n,
-          constants: own,
-          perSampleConstants: true,
-          signs,
-        },
-        ...{ radius, tolerance, work, values, multipliers, moves: moves ?? undefined, ldm: n },
-      });
-    },
-  };
+  return new KernelBallRows(workspace, block, maxRank);
+}
+
+/** A class, so that it stays compiled from one fit to the next. */
+class KernelBallRows implements BallRows {
+  readonly values: Float64Array;
+  readonly multipliers: Float64Array;
+  private readonly h: Float64Array;
+  private readonly shared: Float64Array;
+  private readonly own: Float64Array;
+  private readonly signs: Float64Array;
+  private readonly work: Float64Array;
+
+  constructor(
+    private readonly workspace: Workspace,
+    block: number,
+    maxRank: number,
+  ) {
+    const arrays = ballRowsSizes(block, maxRank).map((size) => workspace.float64(size));
+    [this.h, this.shared, this.own, this.signs, this.work, this.values, this.multipliers] = arrays;
+  }
+
+  solve(
+    form: SharedForm,
+    rotated: Float64Array,
+    count: number,
+    labels: ArrayLike<number>,
+    radius: number,
+    tolerance: number,
+    moves: Float64Array | null,
+  ): void {
+    const { shared, own } = this;
+    for (let k = 0; k < form.rank; k++) shared[k] = form.linear[k];
+    own[0] = form.constant;
+    const rows = this.load(form, rotated, count, labels, moves);
+    this.workspace.ballMinima({ ...rows, l: shared, ldl: 0, perSampleConstants: false, radius, tolerance });
+  }
+
+  solveOwn(
+    form: Pick<SharedForm, "rank" | "eigenvalues">,
+    rotated: Float64Array,
+    slopes: Float64Array,
+    constants: ArrayLike<number>,
+    count: number,
+    labels: ArrayLike<number>,
+    radius: number,
+    tolerance: number,
+    moves: Float64Array | null,
+  ): void {
+    const { own } = this;
+    for (let i = 0; i < count; i++) own[i] = constants[i];
+    const rows = this.load(form, rotated, count, labels, moves);
+    this.workspace.ballMinima({ ...rows, l: slopes, ldl: form.rank, perSampleConstants: true, radius, tolerance });
+  }
+
+  /** What both kinds of rows have in common. */
+  private load(
+    { rank: n, eigenvalues }: Pick<SharedForm, "rank" | "eigenvalues">,
+    x: Float64Array,
+    rows: number,
+    labels: ArrayLike<number>,
+    moves: Float64Array | null,
+  ) {
+    const { h, own: constants, signs, work, values, multipliers } = this;
+    for (let k = 0; k < n; k++) h[k] = eigenvalues[k];
+    for (let i = 0; i < rows; i++) signs[i] = labels[i];
+    return { rows, n, x, ldx: n, h, constants, signs, work, values, multipliers, moves: moves ?? undefined, ldm: n };
+  }
 }
