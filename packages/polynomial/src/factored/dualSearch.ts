@@ -7,6 +7,7 @@
 
 import { throwIfAborted } from "@worstcase/core";
 import type { AttackPart, Certifier, DualMoments } from "../certificate.js";
+import type { SphereSolver } from "../sphere.js";
 import { createSphereEstimate } from "../sphereEstimate.js";
 import { candidates, type Violations } from "./candidates.js";
 import type { Master } from "./master.js";
@@ -41,42 +42,89 @@ interface DualResult {
   readonly weightSum: number;
 }
 
-export interface DualSearch {
-  /** Estimates of what a certificate of these attacks would say. */
-  look(parts: readonly AttackPart[]): Violations & { readonly bound: number };
-  /** After the master was loaded: goes on from these attacks with their weights, or from nothing. */
-  restart(from: readonly AttackPart[]): void;
-  /** Searches with one hinge width; `upper` and the tolerance say when to end, `attempts` at the latest. */
-  run(width: number, upper: number, attempts: number, signal: AbortSignal | undefined): DualResult;
-}
-
-export function createDualSearch(
-  problem: ObjectiveProblem,
-  certifier: Certifier,
-  master: Master,
-  extraDirections: number,
-  tolerance: number,
-): DualSearch {
-  const { data, labels, hingeWeights, radius, beta, activation, set = null } = problem;
-  const { rows, dimension: d } = data;
-  const estimate = createSphereEstimate(d, data.kernels);
-  const slope = new Float64Array(d);
-  let best: DualPoint | null = null;
+/** A class, so that it stays compiled from one fit to the next. */
+export class DualSearch {
+  private readonly estimate: SphereSolver;
+  private readonly slope: Float64Array;
+  private best: DualPoint | null = null;
   /** Attacks to go on from. */
-  let earlier: readonly AttackPart[] = [];
+  private earlier: readonly AttackPart[] = [];
   /** The master's weights at the last look, and their sums. */
-  let held: Float64Array = new Float64Array(0);
-  const sums = { moment: new Float64Array(d * d), linear: new Float64Array(d), constant: 0, weightSum: 0 };
+  private held = new Float64Array(0);
+  private readonly sums: { moment: Float64Array; linear: Float64Array; constant: number; weightSum: number };
   /** Moments that no point in use holds. */
-  const spare: Float64Array[] = [];
-  const allocate = () => spare.pop() ?? new Float64Array(d * d);
+  private readonly spare: Float64Array[] = [];
 
-  function evaluate(
+  constructor(
+    private readonly problem: ObjectiveProblem,
+    private readonly certifier: Certifier,
+    private readonly master: Master,
+    private readonly extraDirections: number,
+    private readonly tolerance: number,
+  ) {
+    const { dimension: d, kernels } = problem.data;
+    this.estimate = createSphereEstimate(d, kernels);
+    this.slope = new Float64Array(d);
+    this.sums = { moment: new Float64Array(d * d), linear: new Float64Array(d), constant: 0, weightSum: 0 };
+  }
+
+  /** Estimates of what a certificate of these attacks would say. */
+  look(parts: readonly AttackPart[]): Violations & { readonly bound: number } {
+    return this.evaluate(this.keep(this.momentsOf(parts)), new Float64Array(0), 0);
+  }
+
+  /** After the master was loaded: goes on from these attacks with their weights, or from nothing. */
+  restart(from: readonly AttackPart[]): void {
+    const { sums, spare, master } = this;
+    if (this.best) spare.push(this.best.moment);
+    this.best = null;
+    this.held = new Float64Array(master.cuts.count);
+    sums.moment.fill(0);
+    sums.linear.fill(0);
+    sums.constant = 0;
+    sums.weightSum = 0;
+    const sizes = from.map(({ weights }) => weights.reduce((sum, p) => sum + p, 0));
+    const least = leastShare * sizes.reduce((sum, size) => sum + size, 0);
+    this.earlier = from.filter((_, k) => sizes[k] > least);
+    if (this.earlier.length === 0) return;
+    this.best = this.evaluate(this.keep(this.momentsOf(this.earlier)), new Float64Array(master.cuts.count), 1);
+  }
+
+  /** Searches with one hinge width; `upper` and the tolerance say when to end, `attempts` at the latest. */
+  run(width: number, upper: number, attempts: number, signal: AbortSignal | undefined): DualResult {
+    const { master, spare, tolerance, extraDirections } = this;
+    const { activation, beta } = this.problem;
+    let last = 0;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      throwIfAborted(signal, "training");
+      master.solve(width);
+      const point = this.masterPoint();
+      const reached: DualPoint = this.best ? this.between(this.best, point) : point;
+      this.best = reached;
+      last = point.weightSum;
+      if (upper - reached.bound <= closeEnough * tolerance * upper) break;
+      if (reached.norm <= beta * (1 + 0.1 * tolerance) && point.norm <= beta * (1 + tolerance)) break;
+      // More than a few directions only when they, and not the width of the hinge, separate the bounds.
+      const worthwhile = upper - point.weightSum < point.weightSum - reached.bound;
+      if (attempt >= fewAttempts && !worthwhile) break;
+      const perSide = worthwhile ? 1 + extraDirections : 1;
+      const violated = reached === point ? [point] : [reached, point];
+      const added = master.add(violated.flatMap((where) => candidates(where, activation, perSide, beta)));
+      if (point !== reached) spare.push(point.moment);
+      if (added === 0) break;
+    }
+    const { best } = this;
+    return { parts: best ? this.partsOf(best) : [], bound: best?.bound ?? 0, weightSum: last };
+  }
+
+  private evaluate(
     { moment, linear, constant, weightSum }: DualMoments,
     weights: Float64Array,
     share: number,
   ): DualPoint {
-    for (let l = 0; l < d; l++) slope[l] = activation.b * linear[l];
+    const { slope, estimate } = this;
+    const { activation, beta } = this.problem;
+    for (let l = 0; l < slope.length; l++) slope[l] = activation.b * linear[l];
     const found = estimate.solve(moment, slope, activation.c * constant);
     // The estimate reuses its memory.
     const extremes = { ...found, eigenvalues: found.eigenvalues.slice(), eigenvectors: found.eigenvectors.slice() };
@@ -87,83 +135,74 @@ export function createDualSearch(
     return { weights, share, moment, linear, constant, weightSum, extremes, largest, largestNegative, norm, bound };
   }
 
-  function momentsOf(parts: readonly AttackPart[]): DualMoments {
-    return certifier.moments({ points: rows, labels, radius, parts, hingeWeights, beta, activation, set });
+  private momentsOf(parts: readonly AttackPart[]): DualMoments {
+    const { data, labels, hingeWeights, radius, beta, activation, set = null } = this.problem;
+    return this.certifier.moments({ points: data.rows, labels, radius, parts, hingeWeights, beta, activation, set });
   }
 
   /** A copy that stays. */
-  function keep({ moment, linear, constant, weightSum }: DualMoments): DualMoments {
-    const copy = allocate();
-    copy.set(moment.subarray(0, d * d));
+  private keep({ moment, linear, constant, weightSum }: DualMoments): DualMoments {
+    const copy = this.allocate();
+    copy.set(moment.subarray(0, copy.length));
     return { moment: copy, linear: linear.slice(), constant, weightSum };
   }
 
+  private allocate(): Float64Array {
+    return this.spare.pop() ?? new Float64Array(this.slope.length ** 2);
+  }
+
   /** The master's own weights. Only what changed since the last look is added to the sums, then taken away from them. */
-  function masterPoint(): DualPoint {
-    const { weights } = master;
-    const { count } = master.cuts;
+  private masterPoint(): DualPoint {
+    const { master, held, sums } = this;
     for (const sign of [1, -1]) {
-      const change = new Float64Array(count);
-      let any = false;
-      for (let e = 0; e < count; e++) {
-        const more = sign * (weights[e] - held[e]);
-        if (!(more > negligible * Math.max(weights[e], held[e]))) continue;
-        change[e] = more;
-        held[e] += sign * more;
-        any = true;
-      }
-      if (!any) continue;
-      const { moment, linear, constant, weightSum } = momentsOf(master.cuts.parts(change));
-      for (let p = 0; p < d * d; p++) sums.moment[p] += sign * moment[p];
-      for (let l = 0; l < d; l++) sums.linear[l] += sign * linear[l];
+      const change = new Float64Array(held.length);
+      if (!takeChanges(change, master.weights, held, sign)) continue;
+      const { moment, linear, constant, weightSum } = this.momentsOf(master.cuts.parts(change));
+      addMultiple(sums.moment, sign, moment);
+      addMultiple(sums.linear, sign, linear);
       sums.constant += sign * constant;
       sums.weightSum += sign * weightSum;
     }
-    return evaluate(keep(sums), held.slice(), 0);
+    return this.evaluate(this.keep(sums), held.slice(), 0);
   }
 
-  function mixture(from: DualPoint, to: DualPoint, share: number): DualPoint {
-    const mix = (one: Float64Array, two: Float64Array, target: Float64Array) => {
-      for (let i = 0; i < target.length; i++) target[i] = one[i] + share * (two[i] - one[i]);
-      return target;
-    };
+  private mixture(from: DualPoint, to: DualPoint, share: number): DualPoint {
     const between = (one: number, two: number) => one + share * (two - one);
     const moments = {
-      moment: mix(from.moment, to.moment, allocate()),
-      linear: mix(from.linear, to.linear, new Float64Array(d)),
+      moment: mix(from.moment, to.moment, share, this.allocate()),
+      linear: mix(from.linear, to.linear, share, new Float64Array(this.slope.length)),
       constant: between(from.constant, to.constant),
       weightSum: between(from.weightSum, to.weightSum),
     };
-    const weights = mix(from.weights, to.weights, new Float64Array(from.weights.length));
-    return evaluate(moments, weights, between(from.share, to.share));
+    const weights = mix(from.weights, to.weights, share, new Float64Array(from.weights.length));
+    return this.evaluate(moments, weights, between(from.share, to.share));
   }
 
-  function partsOf({ weights, share }: DualPoint): AttackPart[] {
+  private partsOf({ weights, share }: DualPoint): AttackPart[] {
+    const { earlier, master } = this;
     const old = earlier.map((part) => ({ ...part, weights: part.weights.map((p) => share * p) }));
     return share > 0 ? [...old, ...master.cuts.parts(weights)] : master.cuts.parts(weights);
   }
 
-  function valueAt({ moment, linear, constant }: DualPoint, u: Float64Array): number {
-    let value = activation.c * constant;
-    for (let k = 0; k < d; k++) {
-      let sum = activation.b * linear[k];
-      for (let l = 0; l < d; l++) sum += moment[k * d + l] * u[l];
-      value += sum * u[k];
-    }
-    return value;
+  /** h(u) */
+  private valueAt({ moment, linear, constant }: DualPoint, u: Float64Array): number {
+    const { b, c } = this.problem.activation;
+    return c * constant + quadraticAt(moment, b, linear, u);
   }
 
   /** Maximises the bound between two points: |h| at directions known is linear on the way, their maximum a model of the norm. */
-  function between(from: DualPoint, to: DualPoint): DualPoint {
+  private between(from: DualPoint, to: DualPoint): DualPoint {
+    const { spare } = this;
+    const { beta } = this.problem;
     let chosen = to.bound > from.bound ? to : from;
     const lines: [number, number][] = [];
     const see = ({ extremes: { maximum, minimum } }: DualPoint, share: number) => {
       for (const { point, bound } of [maximum, minimum]) {
         if (share < 0.5) {
-          const two = valueAt(to, point);
+          const two = this.valueAt(to, point);
           lines.push([(bound - share * two) / (1 - share), two]);
         } else {
-          const one = valueAt(from, point);
+          const one = this.valueAt(from, point);
           lines.push([one, one + (bound - one) / share]);
         }
       }
@@ -180,7 +219,7 @@ export function createDualSearch(
         if (bound > most * (1 + 1e-4)) [most, next] = [bound, share];
       }
       if (next === 0) break;
-      const point = mixture(from, to, next);
+      const point = this.mixture(from, to, next);
       see(point, next);
       if (point.bound > chosen.bound) {
         if (chosen !== from && chosen !== to) spare.push(chosen.moment);
@@ -190,47 +229,38 @@ export function createDualSearch(
     if (chosen !== from) spare.push(from.moment);
     return chosen;
   }
+}
 
-  return {
-    look(parts) {
-      return evaluate(keep(momentsOf(parts)), new Float64Array(0), 0);
-    },
+/** Of the weights that rose (sign 1) or fell since `held`, the size of the change; `held` follows. False when there is none. */
+function takeChanges(change: Float64Array, weights: Float64Array, held: Float64Array, sign: number): boolean {
+  let any = false;
+  for (let e = 0; e < held.length; e++) {
+    const more = sign * (weights[e] - held[e]);
+    if (!(more > negligible * Math.max(weights[e], held[e]))) continue;
+    change[e] = more;
+    held[e] += sign * more;
+    any = true;
+  }
+  return any;
+}
 
-    restart(from) {
-      if (best) spare.push(best.moment);
-      best = null;
-      held = new Float64Array(master.cuts.count);
-      sums.moment.fill(0);
-      sums.linear.fill(0);
-      sums.constant = 0;
-      sums.weightSum = 0;
-      const sizes = from.map(({ weights }) => weights.reduce((sum, p) => sum + p, 0));
-      const least = leastShare * sizes.reduce((sum, size) => sum + size, 0);
-      earlier = from.filter((_, k) => sizes[k] > least);
-      if (earlier.length > 0) best = evaluate(keep(momentsOf(earlier)), new Float64Array(master.cuts.count), 1);
-    },
+function addMultiple(target: Float64Array, factor: number, source: Float64Array): void {
+  for (let p = 0; p < target.length; p++) target[p] += factor * source[p];
+}
 
-    run(width, upper, attempts, signal) {
-      let last = 0;
-      for (let attempt = 0; attempt < attempts; attempt++) {
-        throwIfAborted(signal, "training");
-        master.solve(width);
-        const point = masterPoint();
-        const reached: DualPoint = best ? between(best, point) : point;
-        best = reached;
-        last = point.weightSum;
-        if (upper - reached.bound <= closeEnough * tolerance * upper) break;
-        if (reached.norm <= beta * (1 + 0.1 * tolerance) && point.norm <= beta * (1 + tolerance)) break;
-        // More than a few directions only when they, and not the width of the hinge, separate the bounds.
-        const worthwhile = upper - point.weightSum < point.weightSum - reached.bound;
-        if (attempt >= fewAttempts && !worthwhile) break;
-        const perSide = worthwhile ? 1 + extraDirections : 1;
-        const violated = reached === point ? [point] : [reached, point];
-        const added = master.add(violated.flatMap((where) => candidates(where, activation, perSide, beta)));
-        if (point !== reached) spare.push(point.moment);
-        if (added === 0) break;
-      }
-      return { parts: best ? partsOf(best) : [], bound: best?.bound ?? 0, weightSum: last };
-    },
-  };
+function mix(one: Float64Array, two: Float64Array, share: number, target: Float64Array): Float64Array {
+  for (let i = 0; i < target.length; i++) target[i] = one[i] + share * (two[i] - one[i]);
+  return target;
+}
+
+/** u'Mu + b g'u */
+function quadraticAt(matrix: Float64Array, b: number, linear: Float64Array, u: Float64Array): number {
+  const d = u.length;
+  let value = 0;
+  for (let k = 0; k < d; k++) {
+    let sum = b * linear[k];
+    for (let l = 0; l < d; l++) sum += matrix[k * d + l] * u[l];
+    value += sum * u[k];
+  }
+  return value;
 }

@@ -6,7 +6,7 @@ import { type AttackPart, createCertifier, type DetailedCertificate, wholePart }
 import { candidates, type Violations } from "./candidates.js";
 import { constantPair, type Verdict } from "./constantPair.js";
 import type { FactoredHooks, FactoredOutcome, FactoredSettings, FactoredStatus } from "./contracts.js";
-import { createDualSearch } from "./dualSearch.js";
+import { DualSearch } from "./dualSearch.js";
 import { Lbfgs } from "./lbfgs.js";
 import { Master } from "./master.js";
 import { unmatched } from "./matchClasses.js";
@@ -95,7 +95,7 @@ export function trainFactored(
   const solved = () => gapNow() <= tolerance;
   const objective = createObjective(problem);
   const master = new Master(problem, () => (stuck ? keptAttacks : 0));
-  const dualSearch = createDualSearch(problem, certifier, master, extraDirections, tolerance);
+  const dualSearch = new DualSearch(problem, certifier, master, extraDirections, tolerance);
   const lbfgs = new Lbfgs(maxNeurons * d);
   let neurons = new Float64Array(maxNeurons * d);
   let signs = new Float64Array(maxNeurons);
