@@ -81,22 +81,13 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
       const size = Math.min(blockRows, indices.length - from);
       rows.gather(indices, from, size, points);
       for (const target of [0, 1]) {
-        let held = 0;
-        for (let t = 0; t < size; t++) {
-          const p = weights[from + t];
-          if (side(indices[from + t]) !== target || !(p > 0)) continue;
-          const root = Math.sqrt(p);
-          for (let l = 0; l < d; l++) {
-            means[target][l] += p * points[t * d + l];
-            block[held * d + l] = root * points[t * d + l];
-          }
-          held++;
-        }
+        const chosen = indices.subarray(from, from + size);
+        const held = weighSide(chosen, weights.subarray(from), labels, target, points, block, means[target]);
         if (held > 0) workspace.syrk(true, d, held, 1, block, d, 1, target === lighter ? own : other, d);
       }
     }
-    const matrix = Float64Array.from(own, (value, i) => (lighter === 1 ? 1 : -1) * (value - other[i]));
-    return { matrix, mean: means[1].map((value, l) => value - means[0][l]) };
+    const matrix = lighter === 1 ? difference(own, other) : difference(other, own);
+    return { matrix, mean: difference(means[1], means[0]) };
   }
 
   /**
@@ -213,4 +204,38 @@ export function constantPair(problem: ObjectiveProblem): ConstantPair {
       lighter: lighter === 1 ? 1 : -1,
     };
   }
+}
+
+/**
+ * Of a block of samples with their points `[count, d]`, those of one side (1 for labels +1, else 0): sqrt(p_i) x_i into the front of
+ * `rows`, p_i x_i added to the mean `[d]`. Returns how many there are.
+ */
+function weighSide(
+  samples: Int32Array,
+  weights: Float64Array,
+  labels: Float64Array,
+  side: number,
+  points: Float64Array,
+  rows: Float64Array,
+  mean: Float64Array,
+): number {
+  const d = mean.length;
+  let held = 0;
+  for (let t = 0; t < samples.length; t++) {
+    const p = weights[t];
+    if (labels[samples[t]] > 0 !== side > 0 || !(p > 0)) continue;
+    const root = Math.sqrt(p);
+    for (let l = 0; l < d; l++) {
+      mean[l] += p * points[t * d + l];
+      rows[held * d + l] = root * points[t * d + l];
+    }
+    held++;
+  }
+  return held;
+}
+
+function difference(one: Float64Array, two: Float64Array): Float64Array {
+  const result = new Float64Array(one.length);
+  for (let i = 0; i < result.length; i++) result[i] = one[i] - two[i];
+  return result;
 }

@@ -2,6 +2,7 @@
 
 import type { FactoredHooks, FactoredSettings } from "./contracts.js";
 import type { ObjectiveProblem } from "./objective.js";
+import { everyRow } from "./rowSource.js";
 import { type FactoredStart, fromSample } from "./starts.js";
 import { trainFactored } from "./trainFactored.js";
 
@@ -31,18 +32,21 @@ export function startFromSample(
 export function sampled(problem: ObjectiveProblem, count: number): ObjectiveProblem | null {
   const { labels, hingeWeights } = problem;
   const { data, indices } = problem.data.sample(count);
-  const [all, some] = [
-    [0, 0],
-    [0, 0],
-  ];
-  const side = (i: number) => (labels[i] > 0 ? 1 : 0);
-  for (let i = 0; i < labels.length; i++) all[side(i)] += hingeWeights[i];
-  for (const i of indices) some[side(i)] += hingeWeights[i];
+  const all = sideWeights(labels, hingeWeights, everyRow(labels.length));
+  const some = sideWeights(labels, hingeWeights, indices);
   if (!(some[0] > 0 && some[1] > 0)) return null;
+  const share = [all[0] / some[0], all[1] / some[1]];
   return {
     ...problem,
     data,
     labels: Float64Array.from(indices, (i) => labels[i]),
-    hingeWeights: Float64Array.from(indices, (i) => (hingeWeights[i] * all[side(i)]) / some[side(i)]),
+    hingeWeights: Float64Array.from(indices, (i) => hingeWeights[i] * share[labels[i] > 0 ? 1 : 0]),
   };
+}
+
+/** Hinge weight of the samples with label -1, and with +1. */
+function sideWeights(labels: Float64Array, hingeWeights: Float64Array, samples: Int32Array): [number, number] {
+  const sums: [number, number] = [0, 0];
+  for (let t = 0; t < samples.length; t++) sums[labels[samples[t]] > 0 ? 1 : 0] += hingeWeights[samples[t]];
+  return sums;
 }
