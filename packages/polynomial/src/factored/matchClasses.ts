@@ -43,12 +43,15 @@ interface Match {
   readonly accepted: boolean;
 }
 
-/** Attacks and weights of the given samples; null when the classes cannot be matched. Ends early when a part on the way is accepted. */
+/**
+ * Attacks and weights of the given samples; null when the classes cannot be matched. Ends early when a part on the way is accepted;
+ * without `accept`, where a match of more samples starts from it, once its pace will not do.
+ */
 export function matchClasses(
   problem: ObjectiveProblem,
   members: MatchedSamples,
   start: MatchStart,
-  accept: (part: AttackPart) => boolean = () => false,
+  accept?: (part: AttackPart) => boolean,
 ): Match | null {
   const { beta, data } = problem;
   const steps = new MatchSteps(problem, members, start);
@@ -68,8 +71,10 @@ export function matchClasses(
         if (size > stillUseful * beta) return null;
         break;
       }
+      const left = (mostSteps - step) / patience;
+      if (!accept && size < stillUseful * beta && size * (size / record[0]) ** left > closeEnough * beta) break;
       record = [size, ...record.slice(0, 1)];
-      if (size < examined) {
+      if (accept && size < examined) {
         accepted = accept(steps.part());
         if (accepted) break;
         examined = worthAgain * size;

@@ -56,7 +56,7 @@ interface TrainingBuffers {
 }
 
 /** Samples that decide on principal directions. */
-const principalSample = 4096;
+const principalSample = 2048;
 
 interface DataOptions {
   readonly kernels?: Kernels | undefined;
