@@ -46,6 +46,12 @@ const commands = [
   },
 ];
 
+// A reader that has seen enough, such as `head`, closes the pipe: no failure of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(exitCodes.done);
+});
+
 const program = new Command("worstcase")
   .description("Retrain the last layers of a network against the worst case, with certificates.")
   .version(version)

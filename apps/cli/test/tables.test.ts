@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createRng } from "@worstcase/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Outcome, run } from "./commandLine.js";
+import { type Outcome, run, start } from "./commandLine.js";
 
 const data = process.env.WORSTCASE_DATA ?? fileURLToPath(new URL("../../../../shared/data", import.meta.url));
 const original = join(data, "uci", "breast-cancer-wisconsin.data");
@@ -108,16 +108,69 @@ describe("certify: closed forms", () => {
     expect([without.epsilonInf, without.summary.linfCertified]).toEqual([null, null]);
   });
 
-  it("no flip: null; exact minima only where branch and bound may run", async () => {
+  it("no flip: null; the first box suffices for a separable score, whatever --exact-features", async () => {
     const positive = { Q: [1, 0, 0, 1], q: [0, 0], s: 1 };
     const answer = await certifyBare(positive, points, "--radius", "1", "--epsilon-inf", "1", "--exact-features", "1");
-    for (const row of answer.rows as Row[]) {
-      expect([row.boundaryDistance, row.linfExact]).toEqual([null, null]);
-      expect(row.linfBound).not.toBeNull();
-    }
+    (answer.rows as Row[]).forEach((row, i) => {
+      const [x, y, kind] = points[i]!;
+      const reach = (v: number) => (kind === "out" ? Math.max(Math.abs(v) - 1, 0) : Math.abs(v) + 1) ** 2;
+      expect(row.boundaryDistance).toBeNull();
+      expect(row.linfExact).toBeCloseTo((kind === "out" ? 1 : -1) * (1 + reach(x) + reach(y)), 8);
+    });
     expect(answer.summary.medianBoundaryDistance).toBeNull();
     expect(answer.summary.linfCertified.correct).toBe(2);
     expect(answer.summary.linfUnbroken.correct).toBe(2);
+  });
+});
+
+describe("certify: more features than --exact-features", () => {
+  it("exact minima where the first box finds them, else null beside the bound", async () => {
+    // xy + xz + yz on the cube around 0: the minimum is -1 (two corners of three differ), the relaxation -3/2.
+    const triangle = { Q: [0, 0.5, 0.5, 0.5, 0, 0.5, 0.5, 0.5, 0], q: [0, 0, 0], s: 0, classes: ["in", "out"] };
+    await writeFile(at("cube.json"), JSON.stringify(triangle));
+    await writeFile(at("cube.csv"), "x,y,z,kind\n0,0,0,out\n5,5,5,out\n");
+    const ask = async (...flags: string[]) => {
+      const common = ["certify", at("cube.json"), at("cube.csv"), "--json", "--radius", "0.1", "--epsilon-inf", "1"];
+      return object(await run([...common, ...flags])).rows as Row[];
+    };
+    for (const [most, first] of [
+      ["3", -1],
+      ["2", null],
+    ] as const) {
+      const [centre, far] = await ask("--exact-features", most);
+      expect(centre!.linfBound).toBeCloseTo(-1.5, 6);
+      if (first === null) expect(centre!.linfExact).toBeNull();
+      else expect(centre!.linfExact).toBeCloseTo(first, 8);
+      // every slope is positive there: the corner (4, 4, 4)
+      expect(far!.linfExact).toBeCloseTo(48, 8);
+    }
+  });
+
+  it("512 features: the linear part decides, in closed form", async () => {
+    const d = 512;
+    const q = Array.from({ length: d }, (_, k) => Math.sin(k + 1));
+    const u = Array.from({ length: d }, (_, k) => Math.cos(2 * k) / Math.sqrt(d));
+    const Q = u.flatMap((left) => u.map((right) => 0.01 * left * right));
+    await writeFile(at("wide.json"), JSON.stringify({ Q, q, s: 0, classes: ["in", "out"] }));
+    const x = Array.from({ length: d }, (_, k) => Math.sin(3 * k));
+    const header = x.map((_, k) => `f${k}`);
+    await writeFile(at("wide.csv"), `${[...header, "kind"].join(",")}\n${[...x, "out"].join(",")}\n`);
+    const epsilon = 1e-4;
+    const flags = ["--json", "--radius", "0.1", "--epsilon-inf", `${epsilon}`];
+    const [row] = object(await run(["certify", at("wide.json"), at("wide.csv"), ...flags])).rows as Row[];
+    // The corner against the slopes q + 2 Q x, none of which changes sign within epsilon.
+    const along = u.reduce((sum, value, k) => sum + value * x[k]!, 0);
+    const corner = x.map((value, k) => value - epsilon * Math.sign(q[k]! + 0.02 * u[k]! * along));
+    const minimum = q.reduce((sum, value, k) => sum + value * corner[k]!, 0);
+    const bent = u.reduce((sum, value, k) => sum + value * corner[k]!, 0);
+    expect(row!.linfExact).toBeCloseTo(minimum + 0.01 * bent ** 2, 8);
+    expect(row!.linfBound).toBeCloseTo(minimum + 0.01 * bent ** 2, 6);
+  });
+
+  it("a reader that closes the pipe is no failure", async () => {
+    const { child, done } = start(["certify", at("wide.json"), at("wide.csv"), "--json", "--radius", "0.1"]);
+    child.stdout!.destroy();
+    expect(await done).toMatchObject({ code: 0, stderr: "" });
   });
 });
 

@@ -107,6 +107,21 @@ export function evaluateQuadratic(quadratic: Quadratic, x: ArrayLike<number>): n
   return total;
 }
 
+/** The same function with a Q that equals its transpose to the last bit; the argument itself where that is so already. */
+export function symmetrised(quadratic: Quadratic): Quadratic {
+  const { dimension: d, Q } = quadratic;
+  const mean = Q.slice();
+  let same = true;
+  for (let k = 0; k < d; k++) {
+    for (let l = 0; l < k; l++) {
+      if (Q[k * d + l] === Q[l * d + k]) continue;
+      same = false;
+      mean[k * d + l] = mean[l * d + k] = 0.5 * (Q[k * d + l] + Q[l * d + k]);
+    }
+  }
+  return same ? quadratic : { ...quadratic, Q: mean };
+}
+
 /** Throws ShapeError or DataError unless Q is square, symmetric to 1e-10 of its size, and all values are finite. */
 export function checkQuadratic(quadratic: Quadratic, argument = "quadratic"): void {
   const { dimension: d, Q, q, s } = quadratic;

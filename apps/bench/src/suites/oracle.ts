@@ -5,6 +5,9 @@ import { createRng } from "@worstcase/core";
 import { chooseKernels, symmetricEigen, workspaceSize } from "@worstcase/linalg";
 import {
   flipDistances,
+  linfAttack,
+  linfLowerBounds,
+  linfWorstCase,
   type MoveOptions,
   paperActivation,
   prepareWorstCase,
@@ -33,6 +36,7 @@ export const oracle: Suite = {
     for (const size of sizes) await measure(context, size);
     await measureMoves(context);
     await measureFlips(context);
+    for (const features of context.quick ? [30] : [30, 120, 512]) await measureBoxes(context, features);
   },
 };
 
@@ -159,4 +163,34 @@ async function measureFlips(context: SuiteContext): Promise<void> {
   const rows = await compare([ask(true), ask(false)], { repeats: context.quick ? 1 : 7 });
   const title = `flip distances, ${features} features, ${samples} points (wasm)`;
   context.report({ title, unit: unit.microseconds, rows, notes: { "bar in us a point": 10 } });
+}
+
+/** Worst cases over l-infinity boxes (math.md 12.1, 12.2): small ones, where most slopes keep their sign, and large ones. */
+async function measureBoxes(context: SuiteContext, features: number): Promise<void> {
+  const [neurons, samples] = [20, context.quick ? 4 : 20];
+  const rng = createRng(5);
+  const directions = Float64Array.from({ length: neurons * features }, () => rng.normal() / Math.sqrt(features));
+  const weights = Float64Array.from({ length: neurons }, () => rng.normal());
+  const quadratic = quadraticFromNeurons({ directions, weights, activation: paperActivation }, features);
+  const data = Float64Array.from({ length: samples * features }, () => rng.normal());
+  const points = { data, shape: [samples, features] };
+  const labels = Float64Array.from({ length: samples }, () => (rng.uniform() < 0.5 ? 1 : -1));
+  const kernels = chooseKernels("wasm");
+  for (const epsilon of [0.01, 0.1, 1]) {
+    const ask = (name: string, run: () => unknown): Case => ({ name, units: samples, run });
+    const rows = await compare(
+      [
+        ask("attack, coordinate descent", () => linfAttack(quadratic, points, labels, epsilon, { kernels })),
+        ask("certified bound", () => linfLowerBounds(quadratic, points, labels, epsilon, { kernels })),
+        ask("first box of branch and bound", () =>
+          linfWorstCase(quadratic, points, labels, epsilon, { kernels, maxNodes: 1 }),
+        ),
+      ],
+      { repeats: context.quick ? 1 : 3 },
+    );
+    const { statuses } = linfWorstCase(quadratic, points, labels, epsilon, { kernels, maxNodes: 1 });
+    const exact = statuses.filter((status) => status === "optimal").length;
+    const title = `l-infinity ${epsilon}, ${features} features, ${samples} samples (wasm)`;
+    context.report({ title, unit: unit.microseconds, rows, notes: { "rows exact after the first box": exact } });
+  }
 }

@@ -42,7 +42,7 @@ table when the model standardises, else the features' own units ("radiusUnits" o
 Each row: score (two classes: f, positive for the second class; several: the label's score minus the largest other),
 worstMargin (exact minimum of the label's margin over the l2 ball), boundaryDistance (l2 distance at which the prediction
 changes, null where it never does), linfBound (certified lower bound of the margin over the box) and linfExact (its minimum;
-null with more than --exact-features features or beyond --max-nodes boxes). A row is robust when its margin stays positive.
+null where the first box with more than --exact-features features, or --max-nodes boxes, did not find it). A row is robust when its margin stays positive.
 Columns that the model names as immutable (or --immutable) stay as they are in every margin and distance, l2 and l-infinity; with
 --ellipsoid worstMargin is over L z, |z| <= radius, and boundaryDistance the least |z| (the l-infinity columns keep their box).
 With --range, rangeBound is a certified lower bound of the margin over the part of the l2 ball whose values are valid, rangeExact its

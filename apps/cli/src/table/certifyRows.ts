@@ -6,7 +6,6 @@ import type { NumericBatch } from "@worstcase/core";
 import type { Kernels } from "@worstcase/linalg";
 import {
   type FeatureRange,
-  linfAttack,
   linfLowerBounds,
   linfWorstCase,
   type MoveOptions,
@@ -24,7 +23,7 @@ export interface CertifyOptions {
   readonly radius: number;
   /** null leaves the l-infinity columns null. */
   readonly epsilonInf: number | null;
-  /** Branch and bound up to this many features, and this many boxes for a row and pair of classes. */
+  /** Branching up to this many features, and this many boxes for a row and pair of classes; the first box for any number of features. */
   readonly exactFeatures: number;
   readonly maxNodes: number;
   readonly kernels: Kernels;
@@ -116,11 +115,11 @@ function linfColumns(
 ): MarginColumns {
   const shared = { kernels, ...(moves.immutable && { immutable: moves.immutable }), ...(range && { range }) };
   return pairColumns(model, inputs, labels, (difference, batch, signs) => {
-    const { lowerBounds: bounds, means: starts } = linfLowerBounds(difference, batch, signs, epsilon, shared);
-    const withMinima = model.features <= exactFeatures;
-    const minima = withMinima ? linfWorstCase(difference, batch, signs, epsilon, { ...shared, maxNodes }) : null;
-    const attacked = (minima ?? linfAttack(difference, batch, signs, epsilon, { ...shared, starts })).values;
-    const exact = attacked.map((value, t) => (minima?.statuses[t] === "optimal" ? value : Number.NaN));
+    const { lowerBounds: bounds } = linfLowerBounds(difference, batch, signs, epsilon, shared);
+    const limits = { maxNodes: model.features <= exactFeatures ? maxNodes : 1 };
+    const minima = linfWorstCase(difference, batch, signs, epsilon, { ...shared, ...limits });
+    const attacked = minima.values;
+    const exact = attacked.map((value, t) => (minima.statuses[t] === "optimal" ? value : Number.NaN));
     return { bounds, exact, attacked };
   });
 }

@@ -36,7 +36,7 @@ export function allocateBoxProblem(d: number): BoxProblem {
   };
 }
 
-/** Fills `problem` for one sample; allocates nothing. `lower`, `upper`: `[d]`, displacements. */
+/** Fills `problem` for one sample; allocates nothing. Q as of `symmetrised`; `lower`, `upper`: `[d]`, displacements. */
 export function loadBoxProblem(
   problem: BoxProblem,
   { dimension: d, Q, q, s }: Quadratic,
@@ -47,39 +47,33 @@ export function loadBoxProblem(
   upper: Float64Array,
 ): void {
   const { curvature, slope, index, centre, half } = problem;
-  let m = 0;
   for (let k = 0; k < d; k++) {
     centre[k] = 0.5 * (lower[k] + upper[k]);
     half[k] = 0.5 * (upper[k] - lower[k]);
-    if (half[k] > 0) index[m++] = k;
   }
+  let m = 0;
   let value = s;
   let size = Math.abs(s);
   for (let k = 0; k < d; k++) {
     const x = point[at + k] + centre[k];
     const reach = Math.abs(point[at + k]) + Math.abs(centre[k]) + half[k];
-    let row = q[k];
+    let row = 0;
     let rowSize = Math.abs(q[k]);
     for (let l = 0, p = k * d; l < d; l++) {
       row += Q[p + l] * (point[at + l] + centre[l]);
       rowSize += Math.abs(Q[p + l]) * (Math.abs(point[at + l]) + Math.abs(centre[l]) + half[l]);
     }
-    value += row * x;
+    value += (q[k] + row) * x;
     size += rowSize * reach;
+    if (!(half[k] > 0)) continue;
+    slope[m] = label * half[k] * (0.5 * q[k] + row);
+    index[m++] = k;
   }
   for (let i = 0; i < m; i++) {
-    const k = index[i];
-    let row = 0.5 * q[k];
-    for (let l = 0, p = k * d; l < d; l++) {
-      row += 0.5 * (Q[p + l] + Q[l * d + k]) * (point[at + l] + centre[l]);
-    }
-    slope[i] = label * half[k] * row;
-    for (let j = 0; j <= i; j++) {
-      const l = index[j];
-      const entry = 0.5 * label * (Q[k * d + l] + Q[l * d + k]) * half[k] * half[l];
-      curvature[i * m + j] = entry;
-      curvature[j * m + i] = entry;
-    }
+    const p = index[i] * d;
+    const width = half[index[i]];
+    // The product of the widths first, so that the matrix is symmetric to the last bit.
+    for (let j = 0; j < m; j++) curvature[i * m + j] = label * (width * half[index[j]]) * Q[p + index[j]];
   }
   problem.size = m;
   problem.value = label * value;

@@ -10,8 +10,8 @@ import { throwIfAborted } from "@worstcase/core";
 import type { Quadratic } from "../quadratic.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
 import { allocateBoxProblem, loadBoxProblem } from "./boxProblem.js";
+import type { BoxRelaxation } from "./contracts.js";
 import type { CoordinateDescent } from "./coordinateDescent.js";
-import type { ShorSolver } from "./shorSolver.js";
 
 export interface BranchSettings {
   /** Gap to close, relative to 1 + |value|. */
@@ -37,7 +37,7 @@ interface Node {
   readonly bound: number;
 }
 
-/** Minimises over the box lower .. upper; writes the minimiser into `move`. */
+/** Minimises over the box lower .. upper; writes the minimiser into `move`. Q as of `symmetrised`. */
 export function branchAndBound(
   quadratic: Quadratic,
   point: ArrayLike<number>,
@@ -45,7 +45,7 @@ export function branchAndBound(
   label: number,
   lower: Float64Array,
   upper: Float64Array,
-  tools: { readonly shor: ShorSolver; readonly descent: CoordinateDescent },
+  tools: { readonly relaxation: BoxRelaxation; readonly descent: CoordinateDescent },
   settings: BranchSettings,
   move: Float64Array,
 ): BranchOutcome {
@@ -91,11 +91,11 @@ export function branchAndBound(
     nodes++;
     fixMonotone(node);
     loadBoxProblem(problem, quadratic, point, at, label, node.lower, node.upper);
-    const limits = { tolerance: 0.1 * settings.tolerance, stopAbove: enough(), stopBelow: Number.NEGATIVE_INFINITY };
-    const bound = Math.max(node.bound, tools.shor.solve(problem, limits));
+    const limits = { tolerance: 0.1 * settings.tolerance, stopAbove: enough() };
+    const bound = Math.max(node.bound, tools.relaxation.solve(problem, limits));
     for (let k = 0; k < d; k++) trial[k] = problem.centre[k];
     for (let i = 0; i < problem.size; i++)
-      trial[problem.index[i]] += problem.half[problem.index[i]] * tools.shor.mean[i];
+      trial[problem.index[i]] += problem.half[problem.index[i]] * tools.relaxation.mean[i];
     attempt(trial);
     if (problem.size === 0 || bound > enough()) {
       closed = Math.min(closed, bound);
@@ -106,15 +106,14 @@ export function branchAndBound(
 
   function expand(node: Node): void {
     loadBoxProblem(problem, quadratic, point, at, label, node.lower, node.upper);
-    tools.shor.solve(problem, {
+    tools.relaxation.solve(problem, {
       tolerance: 1e-3,
       stopAbove: Number.POSITIVE_INFINITY,
-      stopBelow: Number.NEGATIVE_INFINITY,
     });
     let chosen = 0;
     let most = -1;
     for (let i = 0; i < problem.size; i++) {
-      const loss = tools.shor.multipliers[i] * Math.max(0, 1 - tools.shor.mean[i] ** 2);
+      const loss = tools.relaxation.multipliers[i] * Math.max(0, 1 - tools.relaxation.mean[i] ** 2);
       if (loss > most) {
         most = loss;
         chosen = i;
@@ -124,7 +123,7 @@ export function branchAndBound(
     const [low, high] = [node.lower[k], node.upper[k]];
     const concave = problem.curvature[chosen * problem.size + chosen] <= 0;
     // Keep the cut away from the ends, so that both parts shrink.
-    const cut = problem.centre[k] + problem.half[k] * Math.max(-0.6, Math.min(0.6, tools.shor.mean[chosen]));
+    const cut = problem.centre[k] + problem.half[k] * Math.max(-0.6, Math.min(0.6, tools.relaxation.mean[chosen]));
     for (const [from, to] of concave
       ? [
           [low, low],
@@ -149,7 +148,7 @@ export function branchAndBound(
         let middle = quadratic.q[k];
         let reach = slack[k];
         for (let l = 0; l < d; l++) {
-          const entry = quadratic.Q[k * d + l] + quadratic.Q[l * d + k];
+          const entry = 2 * quadratic.Q[k * d + l];
           middle += entry * (point[at + l] + 0.5 * (node.lower[l] + node.upper[l]));
           reach += Math.abs(entry) * 0.5 * (node.upper[l] - node.lower[l]);
         }
@@ -178,7 +177,7 @@ function monotoneSlack(
     let size = Math.abs(q[k]);
     for (let l = 0; l < d; l++) {
       const reach = Math.abs(point[at + l]) + Math.max(Math.abs(lower[l]), Math.abs(upper[l]));
-      size += (Math.abs(Q[k * d + l]) + Math.abs(Q[l * d + k])) * reach;
+      size += 2 * Math.abs(Q[k * d + l]) * reach;
     }
     return 8 * (d + 8) * unitRoundoff * size;
   });

@@ -7,7 +7,7 @@ import type { Quadratic } from "../quadratic.js";
 export interface CoordinateDescent {
   /**
    * Improves `move` `[d]` in place inside lower .. upper and returns y f(x + move). Allocates nothing.
-   * point: the sample starts at `at`.
+   * point: the sample starts at `at`. Q as of `symmetrised`.
    */
   improve(
     quadratic: Quadratic,
@@ -32,7 +32,7 @@ export function createCoordinateDescent(d: number): CoordinateDescent {
       }
       for (let k = 0; k < d; k++) {
         let row = 0.5 * q[k];
-        for (let l = 0; l < d; l++) row += 0.5 * (Q[k * d + l] + Q[l * d + k]) * (point[at + l] + move[l]);
+        for (let l = 0, p = k * d; l < d; l++) row += Q[p + l] * (point[at + l] + move[l]);
         gradient[k] = label * row;
       }
       for (let sweep = 0; sweep < maximumSweeps; sweep++) {
@@ -59,14 +59,15 @@ export function createCoordinateDescent(d: number): CoordinateDescent {
           const t = best - here;
           move[k] = best;
           gained -= change;
-          for (let l = 0; l < d; l++) gradient[l] += 0.5 * label * (Q[k * d + l] + Q[l * d + k]) * t;
+          const signed = label * t;
+          for (let l = 0, p = k * d; l < d; l++) gradient[l] += signed * Q[p + l];
         }
         if (!(gained > 1e-15)) break;
       }
       let value = s;
       for (let k = 0; k < d; k++) {
         let row = q[k];
-        for (let l = 0; l < d; l++) row += Q[k * d + l] * (point[at + l] + move[l]);
+        for (let l = 0, p = k * d; l < d; l++) row += Q[p + l] * (point[at + l] + move[l]);
         value += row * (point[at + k] + move[k]);
       }
       return label * value;

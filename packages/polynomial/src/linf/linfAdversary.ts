@@ -8,7 +8,7 @@ import type { Activation } from "../activation.js";
 import { type Adversary, clear, type RowGroup } from "../multiclass/adversary.js";
 import { scoresOf } from "../multiclass/fitPairwise.js";
 import { allocateBoxProblem, type BoxAdversary, loadBoxProblem } from "./boxProblem.js";
-import { createShorSolver } from "./shorSolver.js";
+import { createBoxRelaxation } from "./boxRelaxation.js";
 
 /** Shrinks every moment by more than its rounding, so that it stays feasible. */
 const inside = 1 - 1e-12;
@@ -22,7 +22,7 @@ export function createLinfAdversary(
   kernels: Kernels,
 ): Adversary {
   const [n, d] = points.shape as [number, number];
-  const shor = createShorSolver(d, kernels);
+  const relaxation = createBoxRelaxation(d, kernels);
   const problem = allocateBoxProblem(d);
   const [lower, upper] = [new Float64Array(d), new Float64Array(d)];
   let rows: Int32Array = Int32Array.from({ length: n }, (_, i) => i);
@@ -40,7 +40,7 @@ export function createLinfAdversary(
     for (let k = 0; k < d; k++) for (let l = 0; l < d; l++) moment[k * d + l] = mean[k] * mean[l];
     for (let a = 0; a < m; a++) {
       const k = problem.index[a];
-      const shift = inside * problem.half[k] * shor.mean[a];
+      const shift = inside * problem.half[k] * relaxation.mean[a];
       for (let l = 0; l < d; l++) {
         const centre = points.data[i * d + l] + problem.centre[l];
         moment[k * d + l] += shift * centre;
@@ -48,7 +48,7 @@ export function createLinfAdversary(
       }
       for (let b = 0; b < m; b++) {
         const l = problem.index[b];
-        moment[k * d + l] += inside * inside * problem.half[k] * problem.half[l] * shor.moment[a * (m + 1) + b];
+        moment[k * d + l] += inside * inside * problem.half[k] * problem.half[l] * relaxation.product(a, b);
       }
       mean[k] += shift;
     }
@@ -73,12 +73,12 @@ export function createLinfAdversary(
     attack(network, margins) {
       margins.fill(Number.POSITIVE_INFINITY);
       const [score] = scoresOf(network, 1, d, activation);
-      const settings = { tolerance: 1e-7, stopAbove: idle, stopBelow: Number.NEGATIVE_INFINITY };
+      const settings = { tolerance: 1e-7, stopAbove: idle };
       for (let t = 0; t < rows.length; t++) {
         const i = rows[t];
         boxes.boxAt(points, i, lower, upper);
         loadBoxProblem(problem, score, points.data, i * d, labels[i], lower, upper);
-        margins[i] = shor.solve(problem, settings);
+        margins[i] = relaxation.solve(problem, settings);
         keep(t, i);
       }
       return true;

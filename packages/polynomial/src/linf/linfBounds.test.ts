@@ -3,7 +3,7 @@ import { createRng } from "@worstcase/core";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { batch, normals, randomNetwork, randomQuadratic, randomSigns } from "../../test/support.js";
-import { evaluateQuadratic, linearQuadratic, type Quadratic } from "../quadratic.js";
+import { evaluateQuadratic, linearQuadratic, type Quadratic, quadraticFromNeurons } from "../quadratic.js";
 import { worstCase } from "../worstCase/worstCase.js";
 import { linfAttack, linfLowerBounds, linfWorstCase } from "./linfBounds.js";
 
@@ -63,6 +63,62 @@ test("equals the SDP bound of an independent solver to 1e-6", () => {
     const f = { dimension: d, Q: Float64Array.from(Q), q: Float64Array.from(q), s };
     const [ours] = linfLowerBounds(f, batch(Float64Array.from(x), d), [label], epsilon).lowerBounds;
     expect(Math.abs(ours - bound)).toBeLessThan(1e-6 * (1 + Math.abs(bound)));
+  }
+});
+
+test("150 features: equals CVXOPT's bound to 1e-6 (fixtures/wide.py)", () => {
+  const wide = JSON.parse(readFileSync(new URL("../../fixtures/wide.json", import.meta.url), "utf8"));
+  const d: number = wide.features;
+  const activation = { a: 1 / 15, b: 0.5, c: 0.25 / Math.sqrt(d) };
+  const x = Float64Array.from({ length: d }, (_, k) => Math.sin(k * k + 1));
+  expect(wide.rows.length).toBe(18);
+  for (const { neurons, epsilon, label, bound } of wide.rows) {
+    const directions = Float64Array.from({ length: neurons * d }, (_, p) => {
+      const [j, k] = [Math.floor(p / d), p % d];
+      return Math.sin(0.7 * (j + 1) * (k + 1) + j) / Math.sqrt(d);
+    });
+    const weights = Float64Array.from({ length: neurons }, (_, j) => Math.sin(3 * j + 1));
+    const f = quadraticFromNeurons({ directions, weights, activation }, d);
+    const { lowerBounds, means } = linfLowerBounds(f, batch(x, d), [label], epsilon);
+    expect(Math.abs(lowerBounds[0] - bound), `${neurons} neurons, ${epsilon}`).toBeLessThan(
+      1e-6 * (1 + Math.abs(bound)),
+    );
+    const attack = linfAttack(f, batch(x, d), [label], epsilon, { starts: means });
+    expect(attack.values[0]).toBeGreaterThanOrEqual(lowerBounds[0]);
+    // Box by box with the coordinates of one sign fixed: never below the relaxation of the whole box.
+    const exact = linfWorstCase(f, batch(x, d), [label], epsilon, { maxNodes: 1 });
+    expect(exact.lowerBounds[0]).toBeGreaterThanOrEqual(lowerBounds[0] - 1e-8 * (1 + Math.abs(bound)));
+    expect(exact.lowerBounds[0]).toBeLessThanOrEqual(attack.values[0] + 1e-12);
+  }
+});
+
+test("300 features, convex score: the bound is the minimum that coordinate descent reaches", () => {
+  const rng = createRng(9);
+  const d = 300;
+  const directions = normals(rng, 30 * d).map((value) => value / Math.sqrt(d));
+  const weights = Float64Array.from({ length: 30 }, () => rng.uniform());
+  const f = quadraticFromNeurons({ directions, weights, activation: { a: 1, b: 0.3, c: 0.1 } }, d);
+  const points = batch(normals(rng, 3 * d), d);
+  for (const epsilon of [0.01, 0.2, 2]) {
+    const { lowerBounds } = linfLowerBounds(f, points, [1, 1, 1], epsilon);
+    const { values } = linfAttack(f, points, [1, 1, 1], epsilon);
+    for (let i = 0; i < 3; i++) {
+      expect(lowerBounds[i]).toBeLessThanOrEqual(values[i]);
+      expect(lowerBounds[i]).toBeGreaterThan(values[i] - 1e-6 * (1 + Math.abs(values[i])));
+    }
+  }
+});
+
+test("a Q that is symmetric only to rounding has the bounds of its symmetric part", () => {
+  const rng = createRng(10);
+  const f = randomQuadratic(rng, 5);
+  const bent = { ...f, Q: f.Q.map((value, p) => value * (1 + (p % 5 > Math.floor(p / 5) ? 2e-11 : -2e-11))) };
+  const points = batch(normals(rng, 20), 5);
+  const labels = [1, -1, 1, -1];
+  for (const bound of [linfLowerBounds(bent, points, labels, 0.3), linfWorstCase(bent, points, labels, 0.3)]) {
+    const wanted = linfLowerBounds(f, points, labels, 0.3).lowerBounds;
+    if ("values" in bound) for (let i = 0; i < 4; i++) expect(bound.values[i]).toBeGreaterThanOrEqual(wanted[i] - 1e-8);
+    else for (let i = 0; i < 4; i++) expect(bound.lowerBounds[i]).toBeCloseTo(wanted[i], 7);
   }
 });
 

@@ -5,11 +5,11 @@
 import { type NumericBatch, type Radius, type Rng, SettingError, throwIfAborted } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import { checkInteger, checkNumber, checkPoints, checkSignLabels, type SignLabels } from "../inputs.js";
-import { checkQuadratic, type Quadratic } from "../quadratic.js";
+import { checkQuadratic, type Quadratic, symmetrised } from "../quadratic.js";
 import { allocateBoxProblem, type BoxOptions, createBoxAdversary, epsilonValue, loadBoxProblem } from "./boxProblem.js";
+import { createBoxRelaxation } from "./boxRelaxation.js";
 import { branchAndBound } from "./branchAndBound.js";
 import { createCoordinateDescent } from "./coordinateDescent.js";
-import { createShorSolver } from "./shorSolver.js";
 
 export interface LinfOptions extends BoxOptions {
   readonly kernels?: Kernels;
@@ -70,24 +70,24 @@ export function linfLowerBounds(
   epsilon: number | Radius,
   options: LinfOptions = {},
 ): LinfBounds {
-  const { samples, d, boxes, kernels } = prepare(quadratic, points, labels, epsilon, options);
-  const shor = createShorSolver(d, kernels);
+  const { samples, d, boxes, kernels, score } = prepare(quadratic, points, labels, epsilon, options);
+  const relaxation = createBoxRelaxation(d, kernels);
   const problem = allocateBoxProblem(d);
   const [lower, upper] = [new Float64Array(d), new Float64Array(d)];
   const lowerBounds = new Float64Array(samples);
   const multipliers = new Float64Array(samples * d);
   const means = new Float64Array(samples * d);
-  const settings = relaxation(options);
+  const settings = { tolerance: options.tolerance ?? 1e-9, stopAbove: Number.POSITIVE_INFINITY };
   for (let i = 0; i < samples; i++) {
     throwIfAborted(options.signal, "l-infinity bounds");
     boxes.boxAt(points, i, lower, upper);
-    loadBoxProblem(problem, quadratic, points.data, i * d, labels[i], lower, upper);
-    lowerBounds[i] = shor.solve(problem, settings);
+    loadBoxProblem(problem, score, points.data, i * d, labels[i], lower, upper);
+    lowerBounds[i] = relaxation.solve(problem, settings);
     for (let k = 0; k < d; k++) means[i * d + k] = problem.centre[k];
     for (let j = 0; j < problem.size; j++) {
       const k = problem.index[j];
-      multipliers[i * d + k] = shor.multipliers[j];
-      means[i * d + k] += problem.half[k] * shor.mean[j];
+      multipliers[i * d + k] = relaxation.multipliers[j];
+      means[i * d + k] += problem.half[k] * relaxation.mean[j];
     }
   }
   return { lowerBounds, multipliers, means };
@@ -101,7 +101,7 @@ export function linfAttack(
   epsilon: number | Radius,
   options: LinfAttackOptions = {},
 ): LinfAttack {
-  const { samples, d, boxes } = prepare(quadratic, points, labels, epsilon, options);
+  const { samples, d, boxes, score } = prepare(quadratic, points, labels, epsilon, options);
   const { restarts = 0, rng, starts } = options;
   checkInteger(restarts, "options.restarts", 0);
   if (restarts > 0 && !rng) {
@@ -123,12 +123,12 @@ export function linfAttack(
         if (start < 0) trial[k] = (starts as Float64Array)[i * d + k];
         else if (start === 0) trial[k] = 0;
         else if (start === 1) {
-          let slope = quadratic.q[k];
-          for (let l = 0; l < d; l++) slope += 2 * quadratic.Q[k * d + l] * points.data[i * d + l];
+          let slope = score.q[k];
+          for (let l = 0; l < d; l++) slope += 2 * score.Q[k * d + l] * points.data[i * d + l];
           trial[k] = labels[i] * slope > 0 ? lower[k] : upper[k];
         } else trial[k] = (rng as Rng).uniform() < 0.5 ? lower[k] : upper[k];
       }
-      const value = descent.improve(quadratic, points.data, i * d, labels[i], lower, upper, trial);
+      const value = descent.improve(score, points.data, i * d, labels[i], lower, upper, trial);
       if (value < values[i]) {
         values[i] = value;
         perturbations.set(trial, i * d);
@@ -140,7 +140,8 @@ export function linfAttack(
 
 /**
  * Exact minimum of y f over the box for every point. The work can grow exponentially with the number of coordinates of
- * negative curvature: fine up to about 20 features, and `node-limit` with both bounds where it is not.
+ * negative curvature: fine up to about 20 features, and `node-limit` with both bounds where it is not. With more features, and a box
+ * on which most slopes keep their sign, the first box often suffices: `maxNodes: 1` costs about as much as `linfLowerBounds`.
  */
 export function linfWorstCase(
   quadratic: Quadratic,
@@ -149,13 +150,13 @@ export function linfWorstCase(
   epsilon: number | Radius,
   options: LinfExactOptions = {},
 ): LinfExact {
-  const { samples, d, boxes, kernels } = prepare(quadratic, points, labels, epsilon, options);
+  const { samples, d, boxes, kernels, score } = prepare(quadratic, points, labels, epsilon, options);
   const { maxNodes = 20_000, tolerance = 1e-9, decide = null, signal } = options;
   checkInteger(maxNodes, "options.maxNodes", 1);
   if (decide !== null && !Number.isFinite(decide)) {
     throw new SettingError({ argument: "options.decide", expected: "a finite number", received: decide });
   }
-  const tools = { shor: createShorSolver(d, kernels), descent: createCoordinateDescent(d) };
+  const tools = { relaxation: createBoxRelaxation(d, kernels), descent: createCoordinateDescent(d) };
   const [lower, upper] = [new Float64Array(d), new Float64Array(d)];
   const values = new Float64Array(samples);
   const lowerBounds = new Float64Array(samples);
@@ -166,18 +167,13 @@ export function linfWorstCase(
   for (let i = 0; i < samples; i++) {
     boxes.boxAt(points, i, lower, upper);
     const move = perturbations.subarray(i * d, (i + 1) * d);
-    const outcome = branchAndBound(quadratic, points.data, i * d, labels[i], lower, upper, tools, settings, move);
+    const outcome = branchAndBound(score, points.data, i * d, labels[i], lower, upper, tools, settings, move);
     values[i] = outcome.value;
     lowerBounds[i] = outcome.lowerBound;
     nodes[i] = outcome.nodes;
     statuses.push(outcome.status);
   }
   return { values, lowerBounds, perturbations, statuses, nodes };
-}
-
-function relaxation(options: LinfOptions) {
-  const stop = { stopAbove: Number.POSITIVE_INFINITY, stopBelow: Number.NEGATIVE_INFINITY };
-  return { tolerance: options.tolerance ?? 1e-9, ...stop };
 }
 
 function prepare(
@@ -193,5 +189,5 @@ function prepare(
   checkSignLabels(labels, samples);
   checkNumber(options.tolerance ?? 1e-9, "options.tolerance", 0, true);
   const boxes = createBoxAdversary(d, epsilonValue(epsilon), options);
-  return { samples, d, boxes, kernels: options.kernels ?? chooseKernels() };
+  return { samples, d, boxes, kernels: options.kernels ?? chooseKernels(), score: symmetrised(quadratic) };
 }

@@ -1,5 +1,6 @@
 // Is the prediction the same on the whole box? Cheapest answer first (math.md 12.2):
-//   outer l2 ball of radius epsilon sqrt(d)  ->  diagonal S-procedure  ->  coordinate attack  ->  branch and bound.
+//   outer l2 ball of radius epsilon sqrt(d)  ->  coordinate attack  ->  diagonal S-procedure and an attack from its mean
+//   ->  branch and bound.
 // `robust` rests on a rigorous lower bound, `broken` on a point; what neither settles is `unknown`.
 
 import { checkLabels, gatherBatch, type NumericBatch, type Radius, ShapeError } from "@worstcase/core";
@@ -27,7 +28,7 @@ export interface LinfRobustness {
 }
 
 export interface LinfRobustnessOptions extends LinfOptions {
-  /** Branch and bound for what is left: always, never, or for at most 20 features (`auto`, default). */
+  /** Branch and bound for what is left: always, never, or `auto` (default): with more than 20 features the first box only. */
   readonly exact?: "auto" | "always" | "never";
   /** Boxes of branch and bound a sample may take. Default 20000. */
   readonly maxNodes?: number;
@@ -67,6 +68,10 @@ export function linfRobustness(
   const ball = worstCase(quadratic, points, labels, reach, { ...kernels, ...held, points: false });
   settle("ball", (t) => (ball.values[t] > 0 ? "robust" : "unknown"));
   if (open.length > 0) {
+    const { values } = linfAttack(quadratic, rows(), signs(), width, shared);
+    settle("attack", (t) => (values[t] <= 0 ? "broken" : "unknown"));
+  }
+  if (open.length > 0) {
     const { lowerBounds, means } = linfLowerBounds(quadratic, rows(), signs(), width, shared);
     const starts = Float64Array.from(open.flatMap((_, t) => Array.from(means.subarray(t * d, (t + 1) * d))));
     const attack = linfAttack(quadratic, rows(), signs(), width, { ...shared, starts });
@@ -75,8 +80,9 @@ export function linfRobustness(
     const values = attack.values.filter((_, t) => !certified[t]);
     settle("attack", (t) => (values[t] <= 0 ? "broken" : "unknown"));
   }
-  if (open.length > 0 && (exact === "always" || (exact === "auto" && d <= exactFeatures))) {
-    const limits = maxNodes === undefined ? {} : { maxNodes };
+  if (open.length > 0 && exact !== "never") {
+    const branches = exact === "always" || d <= exactFeatures;
+    const limits = branches ? (maxNodes === undefined ? {} : { maxNodes }) : { maxNodes: 1 };
     const outcome = linfWorstCase(quadratic, rows(), signs(), width, { ...shared, ...limits, decide: 0 });
     settle("exact", (t) => (outcome.lowerBounds[t] > 0 ? "robust" : outcome.values[t] <= 0 ? "broken" : "unknown"));
   }

@@ -8,7 +8,7 @@
 // region bound. Box and ball in displacements D; lower <= upper `[d]`.
 
 import { allocateBoxProblem, type BoxProblem, loadBoxProblem } from "../linf/boxProblem.js";
-import type { ShorSolver } from "../linf/shorSolver.js";
+import type { BoxRelaxation } from "../linf/contracts.js";
 import type { Quadratic } from "../quadratic.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
 import { climb } from "./climb.js";
@@ -44,7 +44,7 @@ export interface BallBoxBound {
   readonly losses: Float64Array;
 }
 
-export function createBallBoxBound(d: number, shor: ShorSolver): BallBoxBound {
+export function createBallBoxBound(d: number, relaxation: BoxRelaxation): BallBoxBound {
   const problem: BoxProblem = allocateBoxProblem(d);
   const mean = new Float64Array(d);
   const losses = new Float64Array(d);
@@ -80,17 +80,15 @@ export function createBallBoxBound(d: number, shor: ShorSolver): BallBoxBound {
     const width = Math.sqrt(reach) + Math.abs(cut.low) + Math.abs(cut.high);
     const sizes = lambda * (reach + radiusSquare) + nu * width * width;
     problem.error = base.error + 16 * (d + 8) * unitRoundoff * sizes;
-    const limits = { stopAbove: Number.POSITIVE_INFINITY, stopBelow: Number.NEGATIVE_INFINITY };
-    const bound = shor.solve(problem, { tolerance: 0.1 * tolerance, ...limits });
+    const limits = { stopAbove: Number.POSITIVE_INFINITY };
+    const bound = relaxation.solve(problem, { tolerance: 0.1 * tolerance, ...limits });
     let second = square;
     let first = cut.centre;
-    let firstSquare = 0;
+    let firstSquare = relaxation.squareAlong(along, m);
     for (let i = 0; i < m; i++) {
       const k = index[i];
-      const row = i * (m + 1);
-      second += 2 * centre[k] * half[k] * shor.mean[i] + half[k] * half[k] * shor.moment[row + i];
-      first += along[i] * shor.mean[i];
-      for (let j = 0; j < m; j++) firstSquare += along[i] * along[j] * shor.moment[row + j];
+      second += 2 * centre[k] * half[k] * relaxation.mean[i] + half[k] * half[k] * relaxation.product(i, i);
+      first += along[i] * relaxation.mean[i];
     }
     // E(e'D)^2 from e'D = centre + along't
     firstSquare += cut.centre * (2 * first - cut.centre);
@@ -102,9 +100,9 @@ export function createBallBoxBound(d: number, shor: ShorSolver): BallBoxBound {
       }
       for (let i = 0; i < m; i++) {
         const k = index[i];
-        mean[k] += half[k] * shor.mean[i];
-        const variance = Math.max(0, shor.moment[i * (m + 1) + i] - shor.mean[i] ** 2);
-        losses[k] = (shor.multipliers[i] + lambda * half[k] * half[k] + nu * along[i] * along[i]) * variance;
+        mean[k] += half[k] * relaxation.mean[i];
+        const variance = Math.max(0, relaxation.product(i, i) - relaxation.mean[i] ** 2);
+        losses[k] = (relaxation.multipliers[i] + lambda * half[k] * half[k] + nu * along[i] * along[i]) * variance;
       }
     }
     const bend = firstSquare - (cut.low + cut.high) * first + cut.low * cut.high;

@@ -4,14 +4,14 @@
 
 import { throwIfAborted } from "@worstcase/core";
 import { branchAndBound } from "../linf/branchAndBound.js";
+import type { BoxRelaxation } from "../linf/contracts.js";
 import type { CoordinateDescent } from "../linf/coordinateDescent.js";
-import type { ShorSolver } from "../linf/shorSolver.js";
 import type { Quadratic } from "../quadratic.js";
 import type { BallBoxBound } from "./ballBoxBound.js";
 import type { BallBoxDescent } from "./ballBoxDescent.js";
 
 export interface BallBoxTools {
-  readonly shor: ShorSolver;
+  readonly relaxation: BoxRelaxation;
   readonly coordinates: CoordinateDescent;
   readonly bound: BallBoxBound;
   readonly descent: BallBoxDescent;
@@ -98,7 +98,7 @@ export function minimiseInBallAndBox(
         decide: null,
         signal: settings.signal,
       };
-      const inner = { shor: tools.shor, descent: tools.coordinates };
+      const inner = { relaxation: tools.relaxation, descent: tools.coordinates };
       const outcome = branchAndBound(quadratic, point, at, label, low, high, inner, limits, trial);
       nodes += outcome.nodes;
       closed = Math.min(closed, Math.max(least, outcome.lowerBound));

@@ -6,10 +6,10 @@
 import { checkBatch, type NumericBatch, type Radius, SettingError, throwIfAborted } from "@worstcase/core";
 import { chooseKernels, type Kernels } from "@worstcase/linalg";
 import { checkInteger, checkKeys, checkNumber, checkSignLabels, type SignLabels } from "../inputs.js";
+import { createBoxRelaxation } from "../linf/boxRelaxation.js";
 import { createCoordinateDescent } from "../linf/coordinateDescent.js";
-import { createShorSolver } from "../linf/shorSolver.js";
 import { moveSetOf } from "../moveSet.js";
-import { checkQuadratic, type Quadratic } from "../quadratic.js";
+import { checkQuadratic, type Quadratic, symmetrised } from "../quadratic.js";
 import { unitRoundoff } from "../worstCase/rotatedForm.js";
 import { prepareOver, radiusValue } from "../worstCase/worstCase.js";
 import { createBallBoxBound } from "./ballBoxBound.js";
@@ -65,6 +65,7 @@ export function rangeWorstCase(
   const samples = points.shape[0];
   checkSignLabels(labels, samples);
   const r = radiusValue(radius);
+  const score = symmetrised(quadratic);
   if (typeof options !== "object" || options === null || options.range === undefined) {
     const hint = "without ranges the function is worstCase";
     throw new SettingError({ argument: "options.range", expected: "the features' ranges", received: "none", hint });
@@ -85,9 +86,14 @@ export function rangeWorstCase(
   const values = new Float64Array(samples);
   const nodes = new Int32Array(samples);
   const statuses: ("exact" | "certified")[] = [];
-  const shor = createShorSolver(d, kernels);
+  const relaxation = createBoxRelaxation(d, kernels);
   const descent = createBallBoxDescent(d);
-  const tools = { shor, descent, bound: createBallBoxBound(d, shor), coordinates: createCoordinateDescent(d) };
+  const tools = {
+    relaxation,
+    descent,
+    bound: createBallBoxBound(d, relaxation),
+    coordinates: createCoordinateDescent(d),
+  };
   const branch = exact === "always" || (exact === "auto" && d <= exactFeatures);
   const settings = { tolerance, maxNodes: branch ? maxNodes : 1, signal };
   const [lower, upper] = [new Float64Array(d), new Float64Array(d)];
@@ -109,7 +115,7 @@ export function rangeWorstCase(
     }
     for (const k of set?.fixed ?? []) lower[k] = upper[k] = wideLower[k] = wideUpper[k] = 0;
     if (inside) {
-      values[i] = descent.improve(quadratic, points.data, at, labels[i], lower, upper, r, move);
+      values[i] = descent.improve(score, points.data, at, labels[i], lower, upper, r, move);
       if (values[i] - lowerBounds[i] <= tolerance * (1 + Math.abs(values[i]))) {
         statuses.push("exact");
         continue;
@@ -117,10 +123,10 @@ export function rangeWorstCase(
     }
     descent.project(move, lower, upper, r);
     const wide = [wideLower, wideUpper] as const;
-    const outcome = minimiseInBallAndBox(quadratic, points.data, at, labels[i], ...wide, r, tools, settings, move);
+    const outcome = minimiseInBallAndBox(score, points.data, at, labels[i], ...wide, r, tools, settings, move);
     // Back from the widened box: what is attained must be admissible.
     descent.project(move, lower, upper, r);
-    values[i] = descent.improve(quadratic, points.data, at, labels[i], lower, upper, r, move);
+    values[i] = descent.improve(score, points.data, at, labels[i], lower, upper, r, move);
     lowerBounds[i] = Math.max(lowerBounds[i], Math.min(outcome.lowerBound, values[i]));
     nodes[i] = outcome.nodes;
     statuses.push(values[i] - lowerBounds[i] <= tolerance * (1 + Math.abs(values[i])) ? "exact" : "certified");
