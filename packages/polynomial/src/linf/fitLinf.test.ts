@@ -191,3 +191,29 @@ test("misuse is refused", () => {
   expect(() => fitLinf(points, labels, { epsilon: 0.1, immutable: [7] })).toThrow(code("setting"));
   expect(() => fitLinf(points, labels, { epsilon: 0.1, signal: AbortSignal.abort() })).toThrow(code("aborted"));
 });
+
+test("a descent that gets stuck hands over to the barrier, which goes on counting (230 x 30, boxes that hide much of a class)", () => {
+  const rng = createRng(31);
+  const [n, d] = [230, 30];
+  const labels = Float64Array.from({ length: n }, (_, i) => (i % 2 ? 1 : -1));
+  const data = normals(rng, n * d).map((value, p) => value + 0.3 * labels[Math.floor(p / d)]);
+  const rounds: number[] = [];
+  const evaluations: number[] = [];
+  const bounds: number[] = [];
+  const fit = fitLinf(batch(data, d), labels, {
+    ...{ epsilon: 0.5, beta: 0.01, stepsPerRound: 2, maxRounds: 4 },
+    onEvent(event) {
+      rounds.push(event.round);
+      evaluations.push(event.evaluations);
+      bounds.push(event.lower);
+    },
+  });
+  expect(rounds).toEqual([1, 2, 3, 4]);
+  expect(evaluations).toEqual([...evaluations].sort((a, b) => a - b));
+  expect(fit.iterations).toBe(4);
+  expect(fit.evaluations).toBe(evaluations[3]);
+  // The result has the better bound of both.
+  expect(fit.lowerBound).toBe(Math.max(...bounds));
+  expect(fit.lowerBound).toBeLessThanOrEqual(fit.objective.total);
+  expect(fit.objective.total).toBeLessThanOrEqual(1);
+});

@@ -1,8 +1,8 @@
 // Certified l-infinity training (math.md 12.1, 24 F): the network with the best objective that the diagonal S-procedure certifies,
 //   min  sum_i kappa_i max(0, 1 - w_i) + beta sum_j |alpha_j|,   w_i = S-procedure bound of min over |D_k| <= epsilon of y f(x_i + D)
 // a convex program and a restriction of true l-infinity training: the true robust objective of the network is at most `objective`.
-// `lowerBound` holds for the certified objective of every network of any width. Problems of moderate size go to trainBoxBarrier, larger
-// ones to the descent of trainJoint; boxes beyond all points need neither.
+// `lowerBound` holds for the certified objective of every network of any width. trainBoxes chooses the trainer by the problem's size;
+// boxes beyond all points need none.
 
 import { type NumericBatch, type Radius, SettingError, type Warning, type WorkOptions } from "@worstcase/core";
 import { chooseKernels, type KernelRequest, type Kernels } from "@worstcase/linalg";
@@ -10,20 +10,12 @@ import { type Activation, checkActivation, paperActivation } from "../activation
 import { classMasses, cloudVariance, roundedDown } from "../beyondAllPoints.js";
 import { type ClassWeights, type HingeLoss, hingeWeights } from "../hingeWeights.js";
 import { checkInteger, checkKeys, checkNumber, checkPoints, checkSignLabels, type SignLabels } from "../inputs.js";
-import { wholeSphere } from "../multiclass/directionSets.js";
 import { scoresOf } from "../multiclass/fitPairwise.js";
-import {
-  type JointHooks,
-  type JointOutcome,
-  type JointRound,
-  type JointStatus,
-  trainJoint,
-} from "../multiclass/trainJoint.js";
+import type { JointHooks, JointOutcome, JointRound, JointStatus } from "../multiclass/trainJoint.js";
 import type { Neurons, Quadratic } from "../quadratic.js";
 import { type BoxAdversary, type BoxOptions, createBoxAdversary, epsilonValue } from "./boxProblem.js";
-import { createLinfAdversary } from "./linfAdversary.js";
 import { linfLowerBounds } from "./linfBounds.js";
-import { barrierFits, trainBoxBarrier } from "./trainBoxBarrier.js";
+import { trainBoxes } from "./trainBoxes.js";
 
 export interface LinfRoundEvent extends JointRound {
   readonly type: "round";
@@ -83,8 +75,8 @@ const knownOptions = [
 
 /**
  * Trains on points `[samples, features]` with labels +1 / -1. Up to about 9 features and 10,000 samples, 13 and 3,000 or 22 and 400, a barrier
- * method ends at the gap asked for (1e-4 and less); beyond, an evaluation of the descent costs one small interior-point solve per
- * sample that is not clearly safe: some hundred samples of 60 features. Throws ShapeError, DataError or SettingError on
+ * method ends at the gap asked for (1e-4 and less). Beyond, a descent costs one relaxation an evaluation and sample that is not clearly
+ * safe: some hundred samples of 60 features; up to 30 features and 1,000 samples the barrier method takes over where it gets stuck. Throws ShapeError, DataError or SettingError on
  * misuse, AbortedError when the signal fires. Deterministic for given kernels.
  */
 export function fitLinf(points: NumericBatch, labels: SignLabels, options: LinfFitOptions): LinfFit {
@@ -122,25 +114,10 @@ export function fitLinf(points: NumericBatch, labels: SignLabels, options: LinfF
     signal: options.signal,
     onRound: (report) => options.onEvent?.({ type: "round", ...report }),
   };
-  const whole = maxNeurons >= 2 * d + 2 && barrierFits(n, d);
   const hidden = boxesHideAll(points, boxes, cloudVariance(classMasses(labels, kappa), activation));
   const outcome = hidden
     ? zeroOutcome(kappa)
-    : whole
-      ? trainBoxBarrier({ points, labels: signs, kappa, beta, activation, boxes, kernels }, settings, hooks)
-      : trainJoint(
-          {
-            adversary: createLinfAdversary(points, signs, boxes, activation, kernels),
-            directions: wholeSphere(d, kernels),
-            loss: "sum",
-            kappa,
-            beta,
-            maxNeuronsPerBlock: maxNeurons,
-            kernels,
-          },
-          settings,
-          hooks,
-        );
+    : trainBoxes({ points, labels: signs, kappa, beta, activation, boxes, kernels }, maxNeurons, settings, hooks);
   const [quadratic] = scoresOf(outcome.network, 1, d, activation);
   const margins = linfLowerBounds(quadratic, points, labels, epsilon, { kernels, ...box }).lowerBounds;
   let hinge = 0;

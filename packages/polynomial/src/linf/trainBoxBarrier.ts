@@ -30,16 +30,15 @@ export interface BoxProgram {
   readonly kernels: Kernels;
 }
 
-/** Operations of a Newton step up to which the barrier trainer is the faster one (about 0.3 s a step at the end of the range). */
-const mostOperations = 1e9;
 /** Growth of t: the next centre is reached in about these many steps. */
 const firstGrowth = 3;
 const [fewSteps, manySteps, mostSteps] = [8, 20, 200];
 const mostBlind = 10;
 
-export function barrierFits(samples: number, features: number): boolean {
+/** Of a Newton step. */
+export function barrierOperations(samples: number, features: number): number {
   const entries = ((features + 1) * (features + 2)) / 2;
-  return samples * entries * entries * (features + 3) + 3 * entries ** 3 <= mostOperations;
+  return samples * entries * entries * (features + 3) + 3 * entries ** 3;
 }
 
 export function trainBoxBarrier(problem: BoxProgram, settings: JointSettings, hooks: JointHooks): JointOutcome {

@@ -67,6 +67,8 @@ export interface JointOutcome {
 export interface JointHooks {
   readonly signal: AbortSignal | undefined;
   readonly onRound: (report: JointRound) => void;
+  /** Whether to end as `stalled` after this round, because something else takes over. */
+  readonly givesUp?: (report: JointRound) => boolean;
 }
 
 /** Shares of the way to the master's network that are tried. */
@@ -176,7 +178,8 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
       activeRows: active,
       evaluations: objective.evaluations,
     };
-    hooks.onRound({ ...report, seconds: seconds() });
+    const timed = { ...report, seconds: seconds() };
+    hooks.onRound(timed);
     if (gapNow() <= settings.tolerance) {
       status = "optimal";
       break;
@@ -184,6 +187,10 @@ export function trainJoint(problem: JointProblem, settings: JointSettings, hooks
     const cut = limit();
     if (cut) {
       status = cut;
+      break;
+    }
+    if (hooks.givesUp?.(timed)) {
+      status = "stalled";
       break;
     }
     stalled = gapBefore - gapNow() < 0.02 * gapBefore ? stalled + 1 : 0;
